@@ -1,0 +1,33 @@
+"""The ASGI application: HTTP through Django, WebSockets through Channels."""
+
+import os
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+
+def _application() -> ProtocolTypeRouter:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    http = get_asgi_application()
+
+    # What follows needs Django to be set up.
+    from channels.auth import AuthMiddlewareStack
+    from channels.routing import URLRouter
+    from channels.security.websocket import WebsocketDenier
+    from django.urls import re_path
+
+    import data_agent.routing
+    import ws_chat.routing
+    from config.origins import SameOrigin
+    from config.visitors import VisitorScope
+
+    # Who is signed in is a question to PostgreSQL, so it is not asked for the chat, which is open to all.
+    # An address that is not ours is refused with HTTP 403.
+    any_address: Any = re_path
+    for_users = [*data_agent.routing.websocket_urlpatterns, any_address("", WebsocketDenier.as_asgi())]
+    for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
+    return ProtocolTypeRouter({"http": http, "websocket": SameOrigin(VisitorScope(URLRouter(for_all)))})
+
+
+application = _application()

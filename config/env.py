@@ -1,0 +1,232 @@
+"""What the environment may say, with types, defaults and meanings.
+
+This is the only place that reads environment variables; `config/settings.py` turns the result into Django
+settings. Each variable may also stand in a `.env` file, and as `NAME_FILE`, the path of a file that holds the
+value (for container secrets). Precedence: environment, `NAME_FILE`, `.env`, default. `ENV_FILE` names another file
+than `.env`.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+PROVIDERS = ("local", "openai", "gemini", "ollama", "scripted")
+
+# These commands start servers or need none, so they run before any address is known.
+COMMANDS_WITHOUT_SERVERS = frozenset(
+    {"up", "help", "version", "check", "collectstatic", "makemessages", "compilemessages", "--help", "--version"}
+)
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or malformed. The message is one line that names it."""
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Environment(BaseSettings):
+    """Every setting. The field's name in capitals is the variable's name."""
+
+    model_config = SettingsConfigDict(env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # Web
+    secret_key: SecretStr | None = Field(None, description="Signs cookies and links; `manage.py up` makes one.")
+    debug: bool = Field(False, description="Django's debug pages. Never on a reachable host.")
+    allowed_hosts: CommaSeparated = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host names this site answers to, separated by commas."
+    )
+    trusted_origins: CommaSeparated = Field(
+        (), description="Further origins (https://host) that may post forms and open WebSockets."
+    )
+    secure_cookies: bool = Field(False, description="Cookies only over HTTPS. Switch on wherever there is HTTPS.")
+    demo: bool = Field(False, description="Offers the one-click demo sign-in, on loopback addresses only.")
+
+    # Servers
+    database_url: str | None = Field(None, description="postgres://user:password@host:port/name")
+    analytics_database_url: str | None = Field(
+        None, description="The same database as the data agent's read-only role. Without it the agent runs nothing."
+    )
+    database_pool_size: int = Field(20, ge=1, le=500, description="Connections per process, at most.")
+    kafka_bootstrap_servers: str | None = Field(None, description="host:port[,host:port]")
+    kafka_partitions: int = Field(6, ge=1, le=1000, description="Partitions of the topics that are created.")
+    kafka_replication: int = Field(1, ge=1, le=10, description="Replicas of the topics that are created.")
+    kafka_fetch_wait_ms: int = Field(
+        500, ge=1, le=10_000, description="How long a fetch may wait; 5 for brokers that do not wake a waiting fetch."
+    )
+    kafka_session_timeout_ms: int = Field(
+        6_000, ge=1_000, le=300_000, description="Silence after which a worker's partitions go to other workers."
+    )
+    redis_url: str | None = Field(None, description="redis://host:port/0 (Redis or Valkey)")
+
+    # Model
+    llm_chat: CommaSeparated = Field(("local",), description="Providers for chat, the first that works answers.")
+    llm_sql: CommaSeparated = Field(("local",), description="Providers that write SQL for the data agent.")
+    llm_first_token_seconds: float = Field(10, gt=0, le=600, description="Deadline of the first token.")
+    llm_answer_seconds: float = Field(120, gt=0, le=3600, description="Deadline of a whole answer.")
+    llm_answer_tokens: int = Field(512, ge=1, le=32_000, description="Length of an answer, at most.")
+    llm_local_url: str | None = Field(None, description="A llama.cpp server's address; `manage.py up` starts one.")
+    llm_local_model: Path | None = Field(None, description="A GGUF file for `manage.py up` instead of SmolLM2.")
+    llm_openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI or a compatible server.")
+    llm_openai_base_url: str = Field("https://api.openai.com/v1", description="Or vLLM, llama.cpp, ...")
+    llm_openai_model: str = Field("gpt-4o", description="Model of the `openai` provider.")
+    llm_gemini_api_key: SecretStr | None = Field(None, description="Key for the Gemini API.")
+    llm_gemini_model: str = Field("gemini-2.0-flash", description="Model of the `gemini` provider.")
+    llm_gemini_endpoint: str | None = Field(None, description="Another address that speaks the Gemini API.")
+    llm_ollama_url: str = Field("http://127.0.0.1:11434", description="Address of the Ollama server.")
+    llm_ollama_model: str = Field("llama3.2", description="Model of the `ollama` provider.")
+    llm_scripted_answers: Path | None = Field(
+        None, description="JSON file with the answers of the `scripted` provider, which is no model: for tests."
+    )
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severity logged.")
+    log_format: Literal["console", "json"] = Field("console", description="For people or for machines.")
+
+    @field_validator("database_url", "analytics_database_url")
+    @classmethod
+    def _is_postgres(cls, value: str | None) -> str | None:
+        return value and _url(value, {"postgres", "postgresql"}, "postgres://user:password@host:5432/name")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        return value and _url(value, {"redis", "rediss", "unix"}, "redis://host:6379/0")
+
+    @field_validator("llm_local_url", "llm_openai_base_url", "llm_ollama_url", "llm_gemini_endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        return value and _url(value, {"http", "https"}, "http://host:port")
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _has_ports(cls, value: str | None) -> str | None:
+        for server in (value or "").split(",") if value else ():
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"{server.strip()!r} is not host:port")
+        return value
+
+    @field_validator("trusted_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            _url(origin, {"http", "https"}, "https://chat.example.org")
+        return value
+
+    @field_validator("llm_chat", "llm_sql")
+    @classmethod
+    def _are_providers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in PROVIDERS]
+        if unknown or not value:
+            raise ValueError(f"{', '.join(unknown) or 'nothing'} is no provider; choose from {', '.join(PROVIDERS)}")
+        return value
+
+    @field_validator("llm_local_model", "llm_scripted_answers")
+    @classmethod
+    def _is_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _providers_are_complete(self) -> Self:
+        named = {*self.llm_chat, *self.llm_sql}
+        for provider, key in (("gemini", "llm_gemini_api_key"), ("openai", "llm_openai_api_key")):
+            if provider in named and getattr(self, key) is None:
+                raise ValueError(f"{key.upper()} is not set, and a chain names the provider {provider!r}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put `NAME_FILE` between the environment and the `.env` file."""
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @property
+    def local_model_named(self) -> bool:
+        """Whether any chain wants the local model."""
+        return "local" in {*self.llm_chat, *self.llm_sql}
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads `NAME_FILE`: the value is the content of that file, without the trailing newline."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the file's content, or None where `NAME_FILE` is not set."""
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{field_name.upper()}_FILE: cannot read {path} ({error})") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings that have such a file."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def load(env_file: Path | None = None) -> Environment:
+    """Read the environment and a `.env` file: this one, the one that `ENV_FILE` names, or the one beside `manage.py`.
+
+    Raises ConfigurationError with one line for the first setting that is malformed.
+    """
+    try:
+        return Environment(_env_file=env_file or os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"][:1]).upper()
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name}: {message}" if name else message) from None
+
+
+def servers_required(argv: Iterable[str] = ()) -> bool:
+    """Whether the program that is starting needs the addresses of the servers."""
+    arguments = list(argv or sys.argv)
+    return len(arguments) < 2 or arguments[1] not in COMMANDS_WITHOUT_SERVERS
+
+
+def require(environment: Environment, *names: str) -> None:
+    """Raise ConfigurationError for the first of these settings that has no value."""
+    for name in names:
+        if getattr(environment, name) is None:
+            raise ConfigurationError(
+                f"{name.upper()} is not set. Set it (see .env.example) or run `make run`, which starts what is missing."
+            )
+
+
+def _url(value: str, schemes: set[str], example: str) -> str:
+    try:
+        parts = urlsplit(value)
+        # A Unix socket has no host in its place: redis with unix://, PostgreSQL with ?host=/folder.
+        somewhere = parts.hostname or parts.scheme == "unix" or "host=/" in parts.query
+        valid = parts.scheme in schemes and bool(somewhere) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"this is not an address like {example}")
+    return value
+
+
+__all__ = ["BASE_DIR", "PROVIDERS", "ConfigurationError", "Environment", "load", "require"]

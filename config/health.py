@@ -1,0 +1,92 @@
+"""Whether this process lives, and whether it can do its work."""
+
+import asyncio
+import urllib.request
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import redis.asyncio
+import structlog
+from channels.db import database_sync_to_async
+from confluent_kafka.admin import AdminClient
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from kafka_chat import clients
+
+log = structlog.get_logger(__name__)
+
+# Seconds for one server to answer.
+PATIENCE = 3.0
+
+State = Literal["ok", "away"]
+
+
+@require_safe
+@never_cache
+async def alive(request: HttpRequest) -> JsonResponse:
+    """Say that the process serves requests."""
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+@never_cache
+async def ready(request: HttpRequest) -> JsonResponse:
+    """Say which servers answer; 503 where one that is needed does not."""
+    states = dict(zip(_CHECKS, await asyncio.gather(*map(_state, _CHECKS)), strict=True))
+    able = all(state == "ok" for state in states.values())
+    return JsonResponse({"status": "ready" if able else "not ready", **states}, status=200 if able else 503)
+
+
+async def _state(server: str) -> State:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await _CHECKS[server]()
+    except Exception as error:
+        # Each client has exceptions of its own, and all mean the same here.
+        log.warning("a server does not answer", server=server, error=type(error).__name__)
+        return "away"
+    return "ok"
+
+
+@database_sync_to_async
+def _postgresql() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+async def _kafka() -> None:
+    await asyncio.to_thread(_list_topics)
+
+
+def _list_topics() -> None:
+    AdminClient(clients.connection()).list_topics(timeout=PATIENCE - 0.5)
+
+
+async def _redis() -> None:
+    async with redis.asyncio.from_url(settings.REDIS_URL) as client:
+        # Typed as if it could be synchronous, too.
+        pong: Any = client.ping()
+        await pong
+
+
+async def _model() -> None:
+    """Look at the local model where the chat depends on it; paid services are not asked for their health."""
+    if settings.LLM_CHAINS["chat"] == ("local",):
+        await asyncio.to_thread(_fetch, f"{settings.ENVIRONMENT.llm_local_url}/health")
+
+
+def _fetch(url: str) -> None:
+    with urllib.request.urlopen(url, timeout=PATIENCE - 0.5):
+        pass
+
+
+_CHECKS: dict[str, Callable[[], Awaitable[None]]] = {
+    "postgresql": _postgresql,
+    "kafka": _kafka,
+    "redis": _redis,
+    "model": _model,
+}

@@ -1,0 +1,170 @@
+"""Django settings, made from `config.env` and nothing else."""
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from csp.constants import NONE, SELF
+
+from config import env, logging
+
+ENVIRONMENT = env.load()
+if env.servers_required():
+    env.require(ENVIRONMENT, "secret_key", "database_url", "kafka_bootstrap_servers", "redis_url")
+    if ENVIRONMENT.local_model_named:
+        env.require(ENVIRONMENT, "llm_local_url")
+
+BASE_DIR = env.BASE_DIR
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() if ENVIRONMENT.secret_key else "for commands that sign nothing"
+DEBUG = ENVIRONMENT.debug
+DEMO = ENVIRONMENT.demo
+ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
+TRUSTED_ORIGINS = list(ENVIRONMENT.trusted_origins)
+CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "channels",
+    "config",
+    "llm",
+    "kafka_chat",
+    "ws_chat",
+    "data_agent",
+]
+
+# Every middleware here is asynchronous: one that is not would hold a thread for each held poll.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.visitors.visitor_middleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def _database(url: str | None, **options: Any) -> dict[str, Any]:
+    """Turn a postgres:// address into Django's form."""
+    parts = urlsplit(url or "postgres://unset")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        # Persistent connections leak under ASGI; the pool does not.
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {**dict(parse_qsl(parts.query)), **options},
+    }
+
+
+DATABASES = {
+    "default": _database(
+        ENVIRONMENT.database_url,
+        pool={"min_size": 1, "max_size": ENVIRONMENT.database_pool_size, "timeout": 10},
+    ),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The data agent's own connections are made from this address by `data_agent.execution`, outside Django's ORM.
+ANALYTICS_DATABASE_URL = ENVIRONMENT.analytics_database_url
+
+REDIS_URL = ENVIRONMENT.redis_url or "redis://unset"
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}},
+}
+
+KAFKA_BOOTSTRAP_SERVERS = ENVIRONMENT.kafka_bootstrap_servers or ""
+KAFKA_PARTITIONS = ENVIRONMENT.kafka_partitions
+KAFKA_REPLICATION = ENVIRONMENT.kafka_replication
+KAFKA_FETCH_WAIT_MS = ENVIRONMENT.kafka_fetch_wait_ms
+KAFKA_SESSION_TIMEOUT_MS = ENVIRONMENT.kafka_session_timeout_ms
+
+# A chain per purpose names providers in order; `llm.registry` builds them.
+LLM_CHAINS = {"chat": ENVIRONMENT.llm_chat, "sql": ENVIRONMENT.llm_sql}
+LLM_FIRST_TOKEN_SECONDS = ENVIRONMENT.llm_first_token_seconds
+LLM_ANSWER_SECONDS = ENVIRONMENT.llm_answer_seconds
+LLM_ANSWER_TOKENS = ENVIRONMENT.llm_answer_tokens
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
+SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "config.views.csrf_failure"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/about/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Bodies are small JSON documents; nothing is uploaded.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.storage.HashedStaticFiles"},
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+LOGGING_CONFIG = None
+logging.configure(level=ENVIRONMENT.log_level, format=ENVIRONMENT.log_format)

@@ -1,0 +1,24 @@
+"""The site's addresses."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from config import demo, health, views
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="about")),
+    path("about/", views.about, name="about"),
+    path("", include("kafka_chat.urls")),
+    path("data-agent/", include("data_agent.urls")),
+    path("demo/<str:token>/", demo.sign_in, name="demo"),
+    path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+]
+
+handler403 = "config.views.forbidden"
+handler404 = "config.views.not_found"
+handler500 = "config.views.server_error"

@@ -1,0 +1,127 @@
+"""The about page, where both chats are, and the pages for what went wrong."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from config.visitors import visitor_of
+from kafka_chat import questions
+from kafka_chat.models import ChatMessage as Question
+from kafka_chat.views import describe
+from llm import markdown
+from ws_chat import answers
+from ws_chat.models import ChatMessage as Run
+from ws_chat.models import Status as RunStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A question and its answer, as both panels show them. Durations are milliseconds since the question."""
+
+    question: str
+    # pending, answered, stopped, interrupted or failed
+    state: str
+    html: SafeString
+    error: str
+    # Where to look for an answer that is pending.
+    poll_url: str = ""
+    provider: str
+    model: str
+    fallback: bool
+    first_token_ms: int | None
+    total_ms: int | None
+
+
+@require_safe
+@cache_control(private=True, no_cache=True)
+def about(request: HttpRequest) -> HttpResponse:
+    """Show both chats, with what this visitor asked before."""
+    visitor = visitor_of(request)
+    context = {
+        "questions": [_of_question(row) for row in questions.history(visitor)],
+        "runs": [_of_run(row) for row in answers.history(visitor)],
+    }
+    return render(request, "about.html", context)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for an address that leads nowhere."""
+    return _problem(request, HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for what this visitor may not see; the exception's text, where it has one, says why."""
+    sentence = str(exception) or "Sign in with an account that may see this page, then open it again."
+    return _problem(request, HTTPStatus.FORBIDDEN, "forbidden", sentence)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer for a form whose CSRF token is missing or out of date."""
+    sentence = "This page is out of date, or cookies are blocked. Reload the page, then send it again."
+    return _problem(request, HTTPStatus.FORBIDDEN, "csrf", sentence, template="403_csrf.html")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer for a fault of ours. Nothing here may ask a database: it may be the cause."""
+    sentence = "Please try again in a moment. What happened is in the server's log."
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if _wants_json(request):
+        return _as_json(status, "server_error", sentence)
+    return HttpResponse(render_to_string("500.html", {"message": sentence}), status=status)
+
+
+def _problem(request: HttpRequest, status: HTTPStatus, code: str, sentence: str, *, template: str = "") -> HttpResponse:
+    if _wants_json(request):
+        return _as_json(status, code, sentence)
+    return render(request, template or f"{status.value}.html", {"message": sentence}, status=status)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _as_json(status: HTTPStatus, code: str, sentence: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": code, "message": sentence}}, status=status)
+
+
+def _of_question(row: Question) -> Exchange:
+    seen = describe(row)
+    known: dict[str, Any] = {name: seen[name] for name in ("error", "provider", "model", "fallback")}
+    state = {"answered": "answered", "failed": "failed"}.get(row.status, "pending")
+    return Exchange(
+        question=row.message,
+        state=state,
+        html=_trusted(seen["html"]),
+        poll_url=f"{reverse('kafka_chat:check_answer')}?message_id={row.message_id}" if state == "pending" else "",
+        first_token_ms=seen["timings"]["first_token_ms"],
+        total_ms=seen["timings"]["total_ms"],
+        **known,
+    )
+
+
+def _of_run(row: Run) -> Exchange:
+    states = {RunStatus.DONE.value: "answered", RunStatus.ERROR.value: "failed"}
+    return Exchange(
+        question=row.question,
+        state=states.get(row.status, row.status),
+        html=_trusted(markdown.render(row.answer)),
+        error=row.error,
+        provider=row.provider,
+        model=row.model,
+        fallback=row.fallback,
+        first_token_ms=row.first_token_ms,
+        total_ms=row.total_ms,
+    )
+
+
+def _trusted(html: str) -> SafeString:
+    """Mark what `llm.markdown` made, and nothing else, as safe for a template."""
+    return mark_safe(html)

@@ -1,0 +1,70 @@
+"""What a visitor may send, with the sentences for what they may not."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
+
+MAX_LENGTH = 4000
+# What PostgreSQL's text cannot hold (NUL, lone surrogates), and other control characters but tab and line ends.
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class InvalidInput(Exception):
+    """The request's content is not acceptable; `code` is for programs, `message` for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+_SENTENCES = {
+    "string_too_short": ("empty_message", "The message is empty. Please write something."),
+    "string_too_long": (
+        "message_too_long",
+        f"The message has more than {MAX_LENGTH:,} characters. Please shorten it.",
+    ),
+    "value_error": ("unreadable_characters", "The message has control characters in it. Please type it again."),
+    "missing": ("no_message", 'The request has no "message". Send {"message": "…"}.'),
+    "string_type": ("no_message", 'The "message" must be a text. Send {"message": "…"}.'),
+}
+
+
+class AskForm(BaseModel):
+    """The body of `POST /api/chat/`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH)]
+
+    @field_validator("message")
+    @classmethod
+    def _is_storable(cls, value: str) -> str:
+        if _UNSTORABLE.search(value):
+            raise ValueError("control characters")
+        return value
+
+
+def read_ask(body: bytes) -> AskForm:
+    """Return the form in a request's body; raises InvalidInput."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInput("not_utf8", "The request is not UTF-8 text.") from None
+    try:
+        return AskForm.model_validate_json(text)
+    except ValidationError as error:
+        first: Any = error.errors(include_input=False, include_url=False)[0]
+        if first["type"] in _SENTENCES and first["loc"] == ("message",):
+            raise InvalidInput(*_SENTENCES[first["type"]]) from None
+        raise InvalidInput("invalid_json", 'The request is not the expected JSON. Send {"message": "…"}.') from None
+
+
+def read_idempotency_key(value: str | None) -> str | None:
+    """Return the `Idempotency-Key` header's value; raises InvalidInput."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
+        raise InvalidInput("invalid_idempotency_key", "The Idempotency-Key must be 1 to 128 visible ASCII characters.")
+    return value

@@ -1,0 +1,159 @@
+"""The transactional outbox: a message is decided with the row it belongs to, and sent afterwards.
+
+A question's row and its outbox entry are written in one transaction, so neither exists without the other. The relay
+sends what is there and marks it once the broker has confirmed it. A relay that dies in between sends again: readers
+are idempotent. Entries are claimed with SKIP LOCKED and never paged by id, because ids commit out of order.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+from django.db import connection, connections
+from django.utils import timezone
+from psycopg.rows import class_row
+
+from kafka_chat import topics
+from kafka_chat.clients import DeliveryFailed, Publisher
+from kafka_chat.messages import Envelope
+from kafka_chat.models import OutboxEntry
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "kf_outbox"
+# Entries claimed at once.
+BATCH = 200
+# Seconds until the relay looks without having been woken: a notification is lost while nobody listens.
+LOOK_EVERY = 5.0
+# How long sent entries are kept, for looking at.
+KEEP_SENT = timedelta(hours=1)
+
+_CLAIM = """
+    SELECT id, topic, key, value, headers FROM kf_outbox
+    WHERE sent_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_MARK_SENT = "UPDATE kf_outbox SET sent_at = now() WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    id: int
+    topic: str
+    key: bytes
+    value: bytes
+    headers: dict[str, str]
+
+
+def add(topic: str, messages: Iterable[Envelope]) -> None:
+    """Write entries and wake the relay, both when the surrounding transaction commits."""
+    entries = [
+        OutboxEntry(topic=topic, key=message.key(), value=message.encode(), headers=message.headers())
+        for message in messages
+    ]
+    if not entries:
+        return
+    OutboxEntry.objects.bulk_create(entries)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+class Relay:
+    """Sends outbox entries. Several may run at once, in one process or in many."""
+
+    def __init__(self, publisher: Publisher, stopping: asyncio.Event) -> None:
+        self._publisher = publisher
+        self._stopping = stopping
+
+    async def run(self) -> None:
+        """Send until stopping is set; outlives outages of PostgreSQL and of the broker."""
+        wait = 0.5
+        while not self._stopping.is_set():
+            try:
+                async with await _connect() as database:
+                    await database.execute(f"LISTEN {CHANNEL}")
+                    wait = 0.5
+                    await self._relay(database)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                log.warning("PostgreSQL cannot be reached, trying again", error=str(error).strip(), wait_seconds=wait)
+                await self._pause(wait)
+                wait = min(wait * 2, 10.0)
+
+    async def _relay(self, database: psycopg.AsyncConnection[Any]) -> None:
+        while not self._stopping.is_set():
+            try:
+                while await self._send_batch(database):
+                    pass
+            except DeliveryFailed as error:
+                log.warning("the broker took no message, trying again", error=str(error))
+                await self._remake_topics()
+                continue
+            await self._wait_for_work(database)
+
+    async def _send_batch(self, database: psycopg.AsyncConnection[Any]) -> bool:
+        """Send one batch; returns whether there may be more. Raises DeliveryFailed after marking what was sent."""
+        async with database.transaction(), database.cursor(row_factory=class_row(_Entry)) as cursor:
+            await cursor.execute(_CLAIM, [BATCH])
+            entries = await cursor.fetchall()
+            # Started in the order of ids, which keeps the order of each key.
+            results = await asyncio.gather(
+                *(
+                    self._publisher.send(entry.topic, key=entry.key, value=entry.value, headers=entry.headers)
+                    for entry in entries
+                ),
+                return_exceptions=True,
+            )
+            sent = [entry.id for entry, result in zip(entries, results, strict=True) if result is None]
+            if sent:
+                await cursor.execute(_MARK_SENT, [sent])
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return len(entries) == BATCH
+
+    async def _wait_for_work(self, database: psycopg.AsyncConnection[Any]) -> None:
+        """Return when woken, when stopping, or after `LOOK_EVERY`."""
+
+        async def listen() -> None:
+            async for _ in database.notifies(timeout=LOOK_EVERY, stop_after=1):
+                pass
+
+        listening = asyncio.create_task(listen())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not listening.done():
+            listening.cancel()
+        await asyncio.gather(listening, return_exceptions=self._stopping.is_set())
+
+    async def _remake_topics(self) -> None:
+        """A broker that lost its memory has lost its topics too."""
+        try:
+            await asyncio.to_thread(topics.ensure)
+        except KafkaException:
+            await self._pause(1.0)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def prune() -> int:
+    """Delete entries that were sent longer than `KEEP_SENT` ago; returns their number."""
+    deleted, _ = OutboxEntry.objects.filter(sent_at__lt=timezone.now() - KEEP_SENT).delete()
+    return deleted
+
+
+async def _connect() -> psycopg.AsyncConnection[Any]:
+    """Return a connection of our own: a pooled one must not be kept for listening."""
+    parameters = connections["default"].get_connection_params()
+    for name in ("context", "cursor_factory", "pool", "server_side_binding"):
+        parameters.pop(name, None)
+    return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)

@@ -1,0 +1,163 @@
+"""A worker process: any of the roles, side by side, until it is told to stop.
+
+relay     outbox -> chatbot-questions; sweeps questions that nobody holds
+answer    chatbot-questions -> model -> chatbot-answers
+persist   chatbot-answers -> rows
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Literal, Protocol
+
+import structlog
+from channels.db import database_sync_to_async
+from confluent_kafka import KafkaException
+from confluent_kafka import Message as KafkaMessage
+from django.db import InterfaceError, OperationalError
+
+from kafka_chat import outbox, questions, topics
+from kafka_chat.answering import Answering
+from kafka_chat.clients import DeliveryFailed, Publisher
+from kafka_chat.consumption import Consumption
+from kafka_chat.failures import DeadLetters, TooManyDeadLetters
+from kafka_chat.messages import UnreadableMessage
+from kafka_chat.models import ChatMessage
+from kafka_chat.persisting import Persisting
+from llm import registry
+
+log = structlog.get_logger(__name__)
+
+Role = Literal["relay", "answer", "persist"]
+ROLES: tuple[Role, ...] = ("relay", "answer", "persist")
+
+# Seconds that what is in flight may take after a stop; container platforms kill after 30.
+DRAIN_SECONDS = 20.0
+SWEEP_EVERY = 5.0
+_LONGEST_WAIT = 10.0
+
+
+class Handling(Protocol):
+    """What a consuming role is made of."""
+
+    group: str
+    topic: str
+
+    async def handle(self, message: KafkaMessage) -> None:
+        """Handle one message."""
+        ...
+
+
+class Worker:
+    """Runs roles; `concurrency` questions are answered at once."""
+
+    def __init__(self, roles: Sequence[Role], *, concurrency: int, drain_seconds: float = DRAIN_SECONDS) -> None:
+        self._roles = roles
+        self._concurrency = concurrency
+        self._drain_seconds = drain_seconds
+        self._stopping = asyncio.Event()
+        self._fault: TooManyDeadLetters | None = None
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT, then drain.
+
+        Raises TooManyDeadLetters where the worker stopped itself.
+        """
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, self.stop)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(registry.aclose)
+            await self._wait_for_broker()
+            if self._stopping.is_set():
+                return
+            publisher = await stack.enter_async_context(Publisher())
+            log.info("worker ready", roles=list(self._roles), concurrency=self._concurrency)
+            async with asyncio.TaskGroup() as group:
+                for role in self._roles:
+                    for work in self._work_of(role, publisher):
+                        group.create_task(work)
+        log.info("worker stopped")
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self) -> None:
+        """Ask for an orderly end; only sets a flag."""
+        self._stopping.set()
+
+    def _work_of(self, role: Role, publisher: Publisher) -> list[Coroutine[Any, Any, None]]:
+        if role == "relay":
+            return [outbox.Relay(publisher, self._stopping).run(), self._sweep()]
+        handling: Handling = Answering(publisher) if role == "answer" else Persisting()
+        return [self._consume(handling, DeadLetters(publisher))]
+
+    async def _consume(self, handling: Handling, dead_letters: DeadLetters) -> None:
+        consumption = Consumption(
+            group=handling.group,
+            topic=handling.topic,
+            handle=self._guarded(handling.handle, dead_letters),
+            concurrency=self._concurrency,
+            drain_seconds=self._drain_seconds,
+        )
+        await consumption.run(self._stopping)
+
+    def _guarded(
+        self, handle: Callable[[KafkaMessage], Awaitable[None]], dead_letters: DeadLetters
+    ) -> Callable[[KafkaMessage], Awaitable[None]]:
+        """Wrap a handler: outages are waited for, poison and our own mistakes go to the dead letters."""
+
+        async def guarded(message: KafkaMessage) -> None:
+            wait = 0.5
+            while True:
+                try:
+                    await handle(message)
+                except (OperationalError, InterfaceError, DeliveryFailed, KafkaException) as error:
+                    log.warning("a server is away, trying again", error=type(error).__name__, wait_seconds=wait)
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, _LONGEST_WAIT)
+                except (UnreadableMessage, ChatMessage.DoesNotExist) as error:
+                    return await self._bury(message, error, dead_letters)
+                except Exception as error:
+                    log.exception("unexpected error", topic=message.topic(), offset=message.offset())
+                    return await self._bury(message, error, dead_letters)
+                else:
+                    return dead_letters.reset()
+
+        return guarded
+
+    async def _bury(self, message: KafkaMessage, error: Exception, dead_letters: DeadLetters) -> None:
+        try:
+            await dead_letters.bury(message, error)
+        except TooManyDeadLetters as reason:
+            log.critical("stopping: look at the dead letters and at the newest change", reason=str(reason))
+            self._fault = reason
+            self.stop()
+            raise
+
+    async def _sweep(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                again, hopeless = await database_sync_to_async(questions.sweep)()
+                await database_sync_to_async(outbox.prune)()
+            except (OperationalError, InterfaceError) as error:
+                log.warning("the sweep could not reach PostgreSQL", error=type(error).__name__)
+            else:
+                if again or hopeless:
+                    log.warning("questions without a worker", sent_again=again, given_up=hopeless)
+            await self._pause(SWEEP_EVERY)
+
+    async def _wait_for_broker(self) -> None:
+        wait = 0.5
+        while not self._stopping.is_set():
+            try:
+                return await asyncio.to_thread(topics.ensure)
+            except KafkaException as error:
+                log.warning("Kafka cannot be reached, trying again", error=str(error), wait_seconds=wait)
+                await self._pause(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()

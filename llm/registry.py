@@ -1,0 +1,71 @@
+"""Builds providers and chains from the settings, once for each event loop."""
+
+import asyncio
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+
+from llm.chain import Chain
+from llm.providers.base import Provider
+from llm.providers.gemini import Gemini
+from llm.providers.ollama import Ollama
+from llm.providers.openai_compatible import OpenAICompatible
+from llm.providers.scripted import Scripted
+from llm.providers.scripted import load as load_script
+from llm.types import Purpose
+
+T = TypeVar("T")
+
+# HTTP clients belong to the loop that made them.
+_chains: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Purpose, Chain]] = WeakKeyDictionary()
+
+
+def chain(purpose: Purpose) -> Chain:
+    """Return the chain for a purpose, as the settings name it."""
+    made = _chains.setdefault(asyncio.get_running_loop(), {})
+    if purpose not in made:
+        made[purpose] = Chain(
+            [build(name) for name in settings.LLM_CHAINS[purpose]],
+            first_token_seconds=settings.LLM_FIRST_TOKEN_SECONDS,
+            answer_seconds=settings.LLM_ANSWER_SECONDS,
+        )
+    return made[purpose]
+
+
+async def aclose() -> None:
+    """Close the chains of this event loop."""
+    for each in _chains.pop(asyncio.get_running_loop(), {}).values():
+        await each.aclose()
+
+
+def build(name: str) -> Provider:
+    """Return the provider of that name, as the settings describe it."""
+    environment = settings.ENVIRONMENT
+    if name == "local":
+        return OpenAICompatible(name=name, model="local", base_url=f"{_set(environment.llm_local_url)}/v1")
+    if name == "openai":
+        return OpenAICompatible(
+            name=name,
+            model=environment.llm_openai_model,
+            base_url=environment.llm_openai_base_url,
+            api_key=_set(environment.llm_openai_api_key).get_secret_value(),
+        )
+    if name == "gemini":
+        return Gemini(
+            model=environment.llm_gemini_model,
+            api_key=_set(environment.llm_gemini_api_key).get_secret_value(),
+            endpoint=environment.llm_gemini_endpoint,
+        )
+    if name == "ollama":
+        return Ollama(model=environment.llm_ollama_model, url=environment.llm_ollama_url)
+    if name == "scripted":
+        path = environment.llm_scripted_answers
+        return Scripted(load_script(path) if path else ())
+    raise ValueError(f"there is no provider {name!r}")
+
+
+def _set(value: T | None) -> T:
+    """Return a value that `config.env` has made sure of, because a chain names its provider."""
+    assert value is not None
+    return value

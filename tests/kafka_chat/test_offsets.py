@@ -1,0 +1,63 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_chat.offsets import Offsets
+
+
+def test_nothing_is_due_while_the_first_message_is_open() -> None:
+    offsets = Offsets()
+    offsets.begin(0, 7)
+    offsets.begin(0, 8)
+    offsets.finish(0, 8)
+    assert offsets.due() == {}
+    assert len(offsets) == 1
+
+
+def test_the_commit_jumps_over_what_finished_early() -> None:
+    offsets = Offsets()
+    for offset in (7, 8, 9):
+        offsets.begin(0, offset)
+    offsets.finish(0, 8)
+    offsets.finish(0, 7)
+    assert offsets.due() == {0: 9}
+
+
+def test_what_was_committed_is_not_due_again() -> None:
+    offsets = Offsets()
+    offsets.begin(3, 0)
+    offsets.finish(3, 0)
+    offsets.committed(offsets.due())
+    assert offsets.due() == {}
+
+
+def test_a_partition_that_was_given_away_is_forgotten() -> None:
+    offsets = Offsets()
+    offsets.begin(0, 0)
+    offsets.begin(1, 0)
+    offsets.forget([0])
+    offsets.finish(0, 0)
+    assert len(offsets) == 1
+    assert offsets.due() == {}
+
+
+@given(
+    order=st.permutations(range(12)),
+    start=st.integers(0, 1000),
+    gaps=st.lists(st.integers(1, 3), min_size=12, max_size=12),
+)
+def test_a_commit_never_passes_an_open_message(order: list[int], start: int, gaps: list[int]) -> None:
+    # Offsets have gaps: transactions and compaction leave them.
+    numbers = [start + sum(gaps[:position]) for position in range(12)]
+    offsets = Offsets()
+    for number in numbers:
+        offsets.begin(0, number)
+    still_open = set(numbers)
+    for position in order:
+        offsets.finish(0, numbers[position])
+        still_open.discard(numbers[position])
+        due = offsets.due().get(0)
+        if still_open:
+            assert due is None or due <= min(still_open)
+        if due is not None:
+            assert {number for number in numbers if number < due}.isdisjoint(still_open)
+    assert offsets.due() == {0: numbers[-1] + 1}
