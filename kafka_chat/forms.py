@@ -1,11 +1,14 @@
 """What a visitor may send, with the sentences for what they may not."""
 
 import re
+import uuid
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
 
 MAX_LENGTH = 4000
+# Seconds; proxies commonly cut a request that is silent for 30.
+MAX_WAIT = 25
 # What PostgreSQL's text cannot hold (NUL, lone surrogates), and other control characters but tab and line ends.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -68,3 +71,20 @@ def read_idempotency_key(value: str | None) -> str | None:
     if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
         raise InvalidInput("invalid_idempotency_key", "The Idempotency-Key must be 1 to 128 visible ASCII characters.")
     return value
+
+
+def read_message_id(value: str | None) -> uuid.UUID:
+    """Return the id in the query; raises InvalidInput."""
+    try:
+        return uuid.UUID(value or "")
+    except ValueError:
+        raise InvalidInput("invalid_message_id", "The message_id is missing or is no UUID.") from None
+
+
+def read_wait(value: str | None) -> float:
+    """Return the seconds that a poll may be held, 0 where nothing is said; raises InvalidInput."""
+    if value is None:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,2}", value) or int(value) > MAX_WAIT:
+        raise InvalidInput("invalid_wait", f"The wait must be a whole number of seconds from 0 to {MAX_WAIT}.")
+    return int(value)

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import structlog
 from confluent_kafka import KafkaException
-from django.db import connection, connections
+from django.db import connection
 from django.utils import timezone
 from psycopg.rows import class_row
 
-from kafka_chat import topics
+from kafka_chat import listening, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.messages import Envelope
 from kafka_chat.models import OutboxEntry
@@ -74,8 +74,7 @@ class Relay:
         wait = 0.5
         while not self._stopping.is_set():
             try:
-                async with await _connect() as database:
-                    await database.execute(f"LISTEN {CHANNEL}")
+                async with await listening.connect(CHANNEL) as database:
                     wait = 0.5
                     await self._relay(database)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -149,11 +148,3 @@ def prune() -> int:
     """Delete entries that were sent longer than `KEEP_SENT` ago; returns their number."""
     deleted, _ = OutboxEntry.objects.filter(sent_at__lt=timezone.now() - KEEP_SENT).delete()
     return deleted
-
-
-async def _connect() -> psycopg.AsyncConnection[Any]:
-    """Return a connection of our own: a pooled one must not be kept for listening."""
-    parameters = connections["default"].get_connection_params()
-    for name in ("context", "cursor_factory", "pool", "server_side_binding"):
-        parameters.pop(name, None)
-    return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)

@@ -4,14 +4,15 @@ Every transition is one conditional UPDATE, so that two workers, or one message 
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from kafka_chat import messages, outbox, topics
+from kafka_chat import messages, outbox, topics, waiting
 from kafka_chat.models import OPEN, ChatMessage, Status
 
 # A worker that is silent for this long has died; it renews its lease well before.
@@ -93,7 +94,10 @@ def record(answer: messages.Answer) -> bool:
         made |= {"status": Status.FAILED, "response": "", "error": answer.error}
     else:
         made |= {"status": Status.ANSWERED, "response": answer.response, "answered_at": timezone.now()}
-    stored = ChatMessage.objects.filter(message_id=answer.message_id, status__in=OPEN).update(**made)
+    with transaction.atomic():
+        stored = ChatMessage.objects.filter(message_id=answer.message_id, status__in=OPEN).update(**made)
+        if stored:
+            _tell_who_waits([answer.message_id])
     if not stored and not ChatMessage.objects.filter(message_id=answer.message_id).exists():
         raise ChatMessage.DoesNotExist(answer.message_id)
     return bool(stored)
@@ -116,6 +120,7 @@ def sweep() -> tuple[int, int]:
         ChatMessage.objects.filter(pk__in=hopeless).update(
             status=Status.FAILED, response="", error=GIVEN_UP, lease_until=None
         )
+        _tell_who_waits(hopeless)
         ChatMessage.objects.filter(pk__in=[row.pk for row in again]).update(
             status=Status.QUEUED, lease_until=now + UNCLAIMED
         )
@@ -145,6 +150,12 @@ def _as_message(row: ChatMessage) -> messages.Question:
     return messages.Question(
         message_id=row.message_id, session_id=row.session_id, trace_id=row.trace_id, message=row.message
     )
+
+
+def _tell_who_waits(message_ids: Iterable[uuid.UUID]) -> None:
+    with connection.cursor() as cursor:
+        for message_id in message_ids:
+            cursor.execute("SELECT pg_notify(%s, %s)", [waiting.CHANNEL, str(message_id)])
 
 
 def _generating(message_id: uuid.UUID) -> QuerySet[ChatMessage]:

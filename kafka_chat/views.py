@@ -1,6 +1,5 @@
 """The Kafka chat's HTTP API: ask, look whether there is an answer, read back."""
 
-import uuid
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
@@ -8,15 +7,15 @@ from typing import Any
 import structlog
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from config.visitors import visitor_of
-from kafka_chat import questions
-from kafka_chat.forms import InvalidInput, read_ask, read_idempotency_key
+from kafka_chat import questions, waiting
+from kafka_chat.forms import InvalidInput, read_ask, read_idempotency_key, read_message_id, read_wait
 from kafka_chat.models import OPEN, ChatMessage
 from llm import markdown
 
@@ -64,12 +63,20 @@ async def ask(request: HttpRequest) -> JsonResponse:
 @never_cache
 @_errors_as_json
 async def check_answer(request: HttpRequest) -> JsonResponse:
-    """Return where a question stands; 404 for somebody else's as for one that does not exist."""
-    try:
-        message_id = uuid.UUID(request.GET.get("message_id", ""))
-    except ValueError:
-        raise InvalidInput("invalid_message_id", "The message_id is missing or is no UUID.") from None
-    row = await sync_to_async(questions.find)(visitor_of(request), message_id)
+    """Return where a question stands; 404 for somebody else's as for one that does not exist.
+
+    With `wait`, an open question is held until it is finished, for at most so many seconds.
+    """
+    message_id = read_message_id(request.GET.get("message_id"))
+    seconds = read_wait(request.GET.get("wait"))
+    find = sync_to_async(questions.find)
+    async with waiting.waiters().registered(message_id) as wait:
+        row = await find(visitor_of(request), message_id)
+        if seconds and row is not None and row.status in OPEN:
+            # A held request must not hold a connection of the pool.
+            await sync_to_async(close_old_connections)()
+            await wait(seconds)
+            row = await find(visitor_of(request), message_id)
     if row is None:
         return _error(404, "unknown_message", "There is no such question in this conversation.")
     response = JsonResponse(describe(row))

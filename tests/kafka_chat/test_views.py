@@ -126,6 +126,13 @@ def test_without_a_csrf_token_nothing_is_accepted() -> None:
     assert not ChatMessage.objects.exists()
 
 
+@pytest.mark.parametrize("wait", ["-1", "26", "soon", "1e9", ""])
+def test_a_wait_must_be_some_seconds(visitor: Client, wait: str) -> None:
+    response = visitor.get(f"{_ask(visitor).json()['poll_url']}&wait={wait}")
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_wait"
+
+
 @pytest.mark.parametrize(("method", "path"), [("get", "/api/chat/"), ("post", "/api/check-answer/")])
 def test_another_method_is_refused(visitor: Client, method: str, path: str) -> None:
     assert getattr(visitor, method)(path).status_code == 405
