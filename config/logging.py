@@ -21,7 +21,14 @@ def configure(*, level: str, format: Literal["console", "json"]) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=False,
+                pad_event_to=0,
+                # The default one prints local variables, and with them keys and what visitors wrote.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     structlog.configure(
         processors=[
@@ -50,6 +57,7 @@ def configure(*, level: str, format: Literal["console", "json"]) -> None:
             "loggers": {
                 # These say at INFO what nobody asked for.
                 "httpx": {"level": "WARNING"},
+                "httpx2": {"level": "WARNING"},
                 "daphne": {"level": "WARNING"},
                 "django.channels.server": {"level": "WARNING"},
             },

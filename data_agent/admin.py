@@ -1,0 +1,33 @@
+"""The admin's view of the data agent: everything to read, nothing to change."""
+
+from django.contrib import admin
+
+from config.admin import ReadOnlyAdmin
+from data_agent.models import AuditEvent, Session, Step
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """The append-only log."""
+
+    list_display = ("id", "at", "kind", "person", "address", "question", "rows", "duration_ms")
+    list_filter = ("kind", "at")
+    search_fields = ("person", "question", "sql", "fingerprint")
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Conversations."""
+
+    list_display = ("title", "owner", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("title",)
+
+
+@admin.register(Step)
+class StepAdmin(ReadOnlyAdmin):
+    """Questions, proposals, decisions and results."""
+
+    list_display = ("question", "state", "source", "provider", "model", "duration_ms", "created_at")
+    list_filter = ("state", "source", "provider")
+    search_fields = ("question", "sql")

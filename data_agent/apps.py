@@ -1,0 +1,11 @@
+"""The data agent's Django application."""
+
+from django.apps import AppConfig
+
+
+class DataAgentConfig(AppConfig):
+    """A model proposes SQL, a person decides, a role that can only read runs it."""
+
+    name = "data_agent"
+    label = "data_agent"
+    verbose_name = "Data agent"

@@ -1,0 +1,207 @@
+"""Rows: what is analysed, what is proposed and decided, and the audit log."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from uuid_utils.compat import uuid7
+
+from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS, Table
+
+PLANS = ("free", "pro", "enterprise")
+STATUSES = ("completed", "refunded", "pending", "cancelled")
+
+
+def _about(table: Table, column: str) -> Any:
+    return table.column(column).comment
+
+
+class AnalyticsUser(models.Model):
+    """A customer."""
+
+    id = models.BigAutoField(primary_key=True, db_comment=_about(USERS, "id"))
+    name = models.TextField(db_comment=_about(USERS, "name"))
+    email = models.TextField(unique=True, db_comment=_about(USERS, "email"))
+    country = models.TextField(db_index=True, db_comment=_about(USERS, "country"))
+    plan = models.TextField(db_comment=_about(USERS, "plan"))
+    signed_up_at = models.DateTimeField(db_index=True, db_comment=_about(USERS, "signed_up_at"))
+
+    class Meta:
+        db_table = "analytics_users"
+        db_table_comment = USERS.comment
+        verbose_name = "customer"
+        constraints = (models.CheckConstraint(condition=Q(plan__in=PLANS), name="analytics_users_plan"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AnalyticsPurchase(models.Model):
+    """A product in an order."""
+
+    id = models.BigAutoField(primary_key=True, db_comment=_about(PURCHASES, "id"))
+    user = models.ForeignKey(
+        AnalyticsUser, models.CASCADE, related_name="purchases", db_comment=_about(PURCHASES, "user_id")
+    )
+    product_name = models.TextField(db_index=True, db_comment=_about(PURCHASES, "product_name"))
+    quantity = models.IntegerField(db_comment=_about(PURCHASES, "quantity"))
+    unit_price = models.DecimalField(max_digits=10, decimal_places=2, db_comment=_about(PURCHASES, "unit_price"))
+    total_amount = models.DecimalField(max_digits=12, decimal_places=2, db_comment=_about(PURCHASES, "total_amount"))
+    purchased_at = models.DateTimeField(db_index=True, db_comment=_about(PURCHASES, "purchased_at"))
+    status = models.TextField(db_comment=_about(PURCHASES, "status"))
+
+    class Meta:
+        db_table = "analytics_purchases"
+        db_table_comment = PURCHASES.comment
+        verbose_name = "purchase"
+        constraints = (
+            models.CheckConstraint(condition=Q(status__in=STATUSES), name="analytics_purchases_status"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="analytics_purchases_quantity"),
+            models.CheckConstraint(
+                condition=Q(total_amount=F("quantity") * F("unit_price")), name="analytics_purchases_total"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.product_name}"
+
+
+class AnalyticsProductSpec(models.Model):
+    """A product."""
+
+    id = models.BigAutoField(primary_key=True, db_comment=_about(PRODUCT_SPECS, "id"))
+    name = models.TextField(unique=True, db_comment=_about(PRODUCT_SPECS, "name"))
+    category = models.TextField(db_index=True, db_comment=_about(PRODUCT_SPECS, "category"))
+    brand = models.TextField(db_comment=_about(PRODUCT_SPECS, "brand"))
+    price = models.DecimalField(max_digits=10, decimal_places=2, db_comment=_about(PRODUCT_SPECS, "price"))
+    weight_kg = models.DecimalField(max_digits=8, decimal_places=3, db_comment=_about(PRODUCT_SPECS, "weight_kg"))
+    rating = models.DecimalField(max_digits=2, decimal_places=1, db_comment=_about(PRODUCT_SPECS, "rating"))
+    release_date = models.DateField(db_comment=_about(PRODUCT_SPECS, "release_date"))
+    specs = models.JSONField(default=dict, db_comment=_about(PRODUCT_SPECS, "specs"))
+
+    class Meta:
+        db_table = "analytics_product_specs"
+        db_table_comment = PRODUCT_SPECS.comment
+        verbose_name = "product"
+        constraints = (
+            models.CheckConstraint(condition=Q(price__gte=0), name="analytics_product_specs_price"),
+            models.CheckConstraint(condition=Q(rating__range=(1, 5)), name="analytics_product_specs_rating"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Session(models.Model):
+    """A conversation of one analyst with the agent."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_sessions")
+    title = models.TextField(db_comment="The first question, shortened.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "da_session"
+        ordering = ("-created_at", "-id")
+        permissions = (("use_data_agent", "Can ask the data agent and run the queries it proposes"),)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class State(models.TextChoices):
+    """Where a step stands.
+
+    proposed -> approved -> executed -> answered is the good way; edits and re-checks stay in `proposed` or lead to
+    `blocked`, from where another edit leads back.
+    """
+
+    PROPOSED = "proposed", "waits for a person"
+    BLOCKED = "blocked", "refused by the guard"
+    APPROVED = "approved", "approved, being run"
+    EXECUTED = "executed", "run, being answered"
+    ANSWERED = "answered", "answered"
+    FAILED = "failed", "failed"
+    REJECTED = "rejected", "rejected by the person"
+    SKIPPED = "skipped", "skipped by the person"
+    EXPIRED = "expired", "not decided in time"
+
+
+class Step(models.Model):
+    """A question, the query proposed for it, the decision, and what came out."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="steps")
+    number = models.PositiveIntegerField(db_comment="Position in the session, from 1.")
+    state = models.CharField(max_length=16, choices=State)
+    question = models.TextField()
+
+    sql = models.TextField(blank=True, default="", db_comment="The exact text that is shown, approved and run.")
+    sql_sha256 = models.CharField(max_length=64, blank=True, default="", db_comment="SHA-256 of sql in UTF-8.")
+    policy_version = models.CharField(max_length=64, blank=True, default="")
+    expires_at = models.DateTimeField(null=True, blank=True, db_comment="After this it cannot be approved any more.")
+    explanation = models.TextField(blank=True, default="", db_comment="The query in plain words.")
+    source = models.CharField(max_length=16, default="model", db_comment="model, verified or edited.")
+    note = models.TextField(blank=True, default="", db_comment="Why this is not the model's own query.")
+    verdict = models.JSONField(default=dict, db_comment="The guard's verdict: tables, columns, reasons, warnings.")
+    estimated_rows = models.BigIntegerField(null=True, blank=True, db_comment="PostgreSQL's estimate.")
+    provider = models.CharField(max_length=32, blank=True, default="")
+    model = models.CharField(max_length=128, blank=True, default="")
+    fallback = models.BooleanField(default=False)
+
+    reason = models.TextField(blank=True, default="", db_comment="What the person said on rejecting it.")
+    columns = models.JSONField(default=list, db_comment="Names and types of the result's columns.")
+    rows = models.JSONField(default=list, db_comment="The result, at most 1,000 rows and 1 MB.")
+    cut = models.BooleanField(default=False, db_comment="Whether the result was longer than what is kept.")
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    answer = models.TextField(blank=True, default="")
+    answer_source = models.CharField(max_length=16, blank=True, default="", db_comment="model or rule.")
+    error = models.TextField(blank=True, default="")
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "da_step"
+        ordering = ("number",)
+        constraints = (models.UniqueConstraint(fields=("session", "number"), name="da_step_number"),)
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.question}"
+
+
+class AuditEvent(models.Model):
+    """One event of the append-only log; written by `data_agent.audit` alone.
+
+    The table is made by SQL in the migration, because Django may not manage it: a trigger refuses UPDATE, DELETE and
+    TRUNCATE. It refers to other rows by value, so that it outlives them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    kind = models.TextField()
+    session_id = models.UUIDField(null=True)
+    step_id = models.UUIDField(null=True)
+    person = models.TextField()
+    address = models.TextField()
+    question = models.TextField()
+    sql = models.TextField()
+    fingerprint = models.TextField()
+    verdict = models.JSONField()
+    rows = models.BigIntegerField(null=True)
+    bytes = models.BigIntegerField(null=True)
+    duration_ms = models.BigIntegerField(null=True)
+    error = models.TextField()
+    previous_hash = models.TextField()
+    hash = models.TextField()
+
+    class Meta:
+        db_table = "da_audit_event"
+        managed = False
+        ordering = ("-id",)
+        verbose_name = "audit event"
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.kind}"

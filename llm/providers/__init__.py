@@ -1,0 +1,1 @@
+"""One module per provider; `base` is what they have in common."""

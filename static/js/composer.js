@@ -1,0 +1,102 @@
+// The form under a conversation. What was typed stays until it is accepted, also over a reload.
+
+import { part } from "./conversation.js";
+
+const LONGEST = 4000;
+const NEARLY = 3600;
+const LOW_LINES = 8;
+
+// Thrown by whoever takes a message: it was not accepted, for the reason in the message.
+export class Refusal extends Error {}
+
+export class Composer {
+  // `send(text)` resolves when the message is accepted.
+  constructor(panel, send) {
+    this.send = send;
+    this.form = part(panel, "composer");
+    this.field = this.form.elements.message;
+    this.button = part(panel, "send");
+    this.counter = part(panel, "counter");
+    this.refusal = part(panel, "refusal");
+    this.draft = `draft:${panel.id}`;
+    this.open = true;
+    this.sending = false;
+    this.field.value ||= sessionStorage.getItem(this.draft) ?? "";
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.field.addEventListener("input", () => this.changed());
+    this.field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.submit();
+    });
+    for (const suggestion of panel.querySelectorAll('[data-part="suggestion"]')) {
+      suggestion.addEventListener("click", () => this.fill(suggestion.textContent));
+    }
+    this.changed();
+  }
+
+  // A closed composer can be written in, but sends nothing.
+  setOpen(open) {
+    this.open = open;
+    this.button.disabled = !open || this.sending;
+  }
+
+  fill(text) {
+    this.field.value = text;
+    this.changed();
+    this.field.focus();
+  }
+
+  async submit() {
+    if (!this.open || this.sending) return;
+    const text = this.field.value.trim();
+    if (text === "") return this.refuse("The message is empty. Please write something.");
+    if (length(text) > LONGEST) {
+      return this.refuse(`The message has more than ${LONGEST.toLocaleString("en")} characters. Please shorten it.`);
+    }
+    this.setSending(true);
+    try {
+      await this.send(text);
+      this.field.value = "";
+      this.changed();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.refuse(error.message);
+    } finally {
+      this.setSending(false);
+    }
+  }
+
+  refuse(sentence) {
+    this.refusal.textContent = sentence;
+    this.refusal.hidden = false;
+    this.field.setAttribute("aria-invalid", "true");
+    this.field.focus();
+  }
+
+  setSending(sending) {
+    this.sending = sending;
+    this.field.readOnly = sending;
+    this.form.setAttribute("aria-busy", String(sending));
+    this.setOpen(this.open);
+  }
+
+  changed() {
+    this.refusal.hidden = true;
+    this.field.removeAttribute("aria-invalid");
+    sessionStorage.setItem(this.draft, this.field.value);
+    const count = length(this.field.value.trim());
+    this.counter.hidden = count < NEARLY;
+    this.counter.textContent = `${count.toLocaleString("en")} of ${LONGEST.toLocaleString("en")}`;
+    this.counter.classList.toggle("over", count > LONGEST);
+    this.field.rows = Math.min(LOW_LINES, Math.max(2, this.field.value.split("\n").length));
+  }
+}
+
+// In characters as the server counts them, not in UTF-16 units.
+function length(text) {
+  return [...text].length;
+}

@@ -1,0 +1,100 @@
+// The left panel: POST the question, then ask until the answer is there.
+
+import { Composer, Refusal } from "./composer.js";
+import { Conversation, part } from "./conversation.js";
+import { Backoff, pause } from "./pause.js";
+
+const HOLD = 20; // seconds that the server may hold a request until there is an answer
+const PATIENCE = 35_000; // milliseconds after which a held request counts as lost
+const UNREACHABLE = "The server cannot be reached. Your text is kept; please send it again in a moment.";
+
+export class KafkaChat {
+  constructor(panel) {
+    this.token = panel.querySelector('[name="csrfmiddlewaretoken"]').value;
+    this.connection = part(panel, "connection");
+    this.conversation = new Conversation(panel);
+    this.key = null;
+    this.waiting = 0;
+    this.composer = new Composer(panel, (text) => this.ask(text));
+    for (const exchange of this.conversation.exchanges) {
+      if (exchange.pollUrl) this.watch(exchange, exchange.pollUrl);
+    }
+    this.say();
+  }
+
+  async ask(text) {
+    // Sent again after a lost reply, the same text has the same key, so it is not asked twice.
+    if (this.key?.text !== text) this.key = { text, value: randomKey() };
+    let response;
+    try {
+      response = await fetch("/api/chat/", {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-CSRFToken": this.token, "Idempotency-Key": this.key.value },
+        body: JSON.stringify({ message: text }),
+      });
+    } catch {
+      throw new Refusal(UNREACHABLE);
+    }
+    const body = await read(response);
+    if (!response.ok) throw new Refusal(body?.error?.message ?? UNREACHABLE);
+    this.key = null;
+    this.watch(this.conversation.add(text), body.poll_url);
+  }
+
+  async watch(exchange, url) {
+    this.waiting += 1;
+    this.say();
+    exchange.end(await this.answerAt(url, exchange));
+    this.waiting -= 1;
+    this.say();
+  }
+
+  // Returns what became of the question; asks for as long as it takes.
+  async answerAt(url, exchange) {
+    const backoff = new Backoff(500, 3000);
+    for (;;) {
+      const asked = performance.now();
+      let response, body;
+      try {
+        response = await fetch(`${url}&wait=${HOLD}`, { signal: AbortSignal.timeout(PATIENCE) });
+        body = await read(response);
+      } catch {
+        this.say("The server cannot be reached, trying again", "bad");
+        await pause(backoff.take());
+        continue;
+      }
+      if (response.status < 500 && response.status !== 429) {
+        if (!response.ok) return { state: "failed", error: body?.error?.message };
+        if (body.status === "answered") return { ...body, ...body.timings, state: "answered" };
+        if (body.status === "failed") return { ...body, ...body.timings, html: "", state: "failed" };
+        this.say();
+        exchange.wait(body.status === "generating" ? "A worker is answering…" : "Processing…");
+      } else {
+        this.say("The server is busy, trying again", "bad");
+      }
+      // A server that held the request has done the waiting.
+      if (performance.now() - asked < 1000) {
+        const wanted = response.ok ? 0 : Number(response.headers.get("Retry-After") ?? 0) * 1000;
+        await pause(Math.max(backoff.take(), wanted));
+      }
+    }
+  }
+
+  say(words, tone) {
+    this.connection.textContent = words ?? (this.waiting ? "Waiting for a worker's answer" : "Ready");
+    this.connection.dataset.tone = tone ?? (this.waiting ? "wait" : "good");
+  }
+}
+
+async function read(response) {
+  try {
+    return await response.json();
+  } catch {
+    return null;
+  }
+}
+
+// crypto.randomUUID() is missing where there is no HTTPS.
+function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

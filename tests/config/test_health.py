@@ -1,0 +1,57 @@
+from collections.abc import Iterator
+
+import pytest
+from django.test import AsyncClient
+from pytest_django import Settings
+
+from config import health
+from config.embedded.ports import any_free
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Do not wait long for servers that are away."""
+    monkeypatch.setattr(health, "PATIENCE", 1.5)
+    yield
+
+
+async def test_a_process_that_serves_requests_is_alive(async_client: AsyncClient) -> None:
+    response = await async_client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+async def test_it_is_ready_when_all_servers_answer(async_client: AsyncClient) -> None:
+    response = await async_client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "postgresql": "ok",
+        "kafka": "ok",
+        "redis": "ok",
+        "model": "not checked",
+    }
+
+
+async def test_it_is_not_ready_when_servers_are_away(async_client: AsyncClient, settings: Settings) -> None:
+    nowhere = f"127.0.0.1:{any_free()}"
+    settings.KAFKA_BOOTSTRAP_SERVERS = nowhere
+    settings.REDIS_URL = f"redis://{nowhere}/0"
+    settings.LLM_CHAINS = {"chat": ("local",)}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_local_url": f"http://{nowhere}"})
+    response = await async_client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "not ready",
+        "postgresql": "ok",
+        "kafka": "away",
+        "redis": "away",
+        "model": "away",
+    }
+
+
+async def test_a_model_that_others_can_replace_is_not_needed(async_client: AsyncClient, settings: Settings) -> None:
+    settings.LLM_CHAINS = {"chat": ("local", "scripted")}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_local_url": f"http://127.0.0.1:{any_free()}"})
+    assert (await async_client.get("/readyz")).json()["model"] == "not checked"

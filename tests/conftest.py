@@ -1,0 +1,60 @@
+"""The test session: real servers, started once on free ports, and settings that lead to them.
+
+All this happens when this module is imported, because conftest modules below it import Django models. Neither the
+developer's environment nor a `.env` file counts. The servers end with this process, however it ends.
+"""
+
+import os
+from collections.abc import Iterator
+
+import django
+import pytest
+from django.conf import settings
+
+from config.env import BASE_DIR
+from tests.servers import Servers, forget_settings
+
+# The name that Django gives to the test database.
+_TEST_DATABASE = "/test_triptych"
+
+if settings.configured:
+    pytest.exit(
+        "Unset DJANGO_SETTINGS_MODULE: it makes Django read settings that are not the tests' own.", returncode=4
+    )
+forget_settings()
+SERVERS = Servers("postgres", "kafka", "valkey")
+os.environ |= SERVERS.settings | {
+    "DJANGO_SETTINGS_MODULE": "config.settings",
+    "SECRET_KEY": "the tests' secret key, which is long enough and signs nothing of value",
+    "ANALYTICS_DATABASE_URL": SERVERS.settings["ANALYTICS_DATABASE_URL"].rpartition("/")[0] + _TEST_DATABASE,
+    "LLM_CHAT": "scripted",
+    "LLM_SQL": "scripted",
+    "LLM_SCRIPTED_ANSWERS": str(BASE_DIR / "tests" / "scripted_answers.json"),
+}
+django.setup()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Stop the servers at the end."""
+    config.add_cleanup(SERVERS.stop)
+
+
+def pytest_report_header() -> str:
+    """Say which servers run."""
+    return f"servers: {', '.join(SERVERS.names)}, started in {SERVERS.seconds:.1f} s"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Collect the static files, which pages name by their hashes."""
+    from config.management.commands.prepare import collect_static_files
+
+    collect_static_files()
+
+
+@pytest.fixture(scope="session")
+def local_model_url() -> Iterator[str]:
+    """Return the address of the real local model, which is started for the first test that asks for it."""
+    servers = Servers("model")
+    yield servers.settings["LLM_LOCAL_URL"]
+    servers.stop()

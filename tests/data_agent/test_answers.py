@@ -1,0 +1,50 @@
+import pytest
+
+from data_agent import answers
+from data_agent.execution import ResultColumn
+
+COLUMNS = (ResultColumn("country", "text", False), ResultColumn("revenue", "numeric", True))
+ROWS = (("Germany", "1234.56"), ("Japan", "99.50"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Germany leads with 1234.56.",
+        "Germany leads with $1,234.56, Japan has 99.5.",
+        "Germany leads with about 1,235.",
+        "There are 2 countries.",
+        "Germany leads.",
+        "Of the top 5, Germany leads.",
+    ],
+)
+def test_numbers_from_the_rows_the_question_or_their_count_are_fine(text: str) -> None:
+    assert answers.rests_on(text, "What are the top 5 countries?", ROWS)
+
+
+@pytest.mark.parametrize("text", ["Germany has 1300.", "Revenue was 1334.06 in all.", "In 2024 Germany led.", "12%"])
+def test_other_numbers_are_not(text: str) -> None:
+    assert not answers.rests_on(text, "What are the top 5 countries?", ROWS)
+
+
+def test_the_sentence_by_rule_names_the_first_row() -> None:
+    assert answers.sentence(COLUMNS, ROWS, more=False) == "2 rows; the first: country Germany, revenue 1234.56."
+    assert answers.sentence(COLUMNS, ROWS, more=True).startswith("2 rows or more;")
+    assert answers.sentence(COLUMNS, ROWS[:1], more=False) == "country Germany, revenue 1234.56."
+    assert answers.sentence(COLUMNS, [("x" * 200, None)], more=False).endswith("…, revenue empty.")
+    assert answers.sentence(COLUMNS, [], more=False) == "No rows match."
+
+
+async def test_the_model_words_the_answer_if_its_numbers_hold() -> None:
+    found = await answers.answer("agent:countries", COLUMNS, ROWS, more=False)
+    assert found == answers.Answer("Most customers live in the country of the first row.", "model")
+
+
+@pytest.mark.parametrize("question", ["agent:down", "agent:invents"])
+async def test_a_failing_or_inventing_model_is_replaced_by_the_sentence(question: str) -> None:
+    found = await answers.answer(question, COLUMNS, ROWS, more=False)
+    assert found == answers.Answer("2 rows; the first: country Germany, revenue 1234.56.", "rule")
+
+
+async def test_no_rows_need_no_model() -> None:
+    assert await answers.answer("agent:countries", COLUMNS, [], more=False) == answers.Answer("No rows match.", "rule")

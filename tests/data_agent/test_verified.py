@@ -1,0 +1,55 @@
+import pytest
+
+from data_agent import execution, guard, verified
+from data_agent.demo_data import DemoData
+
+
+async def test_every_verified_query_passes_the_guard_and_gives_rows(analytics: DemoData) -> None:
+    assert len(verified.questions()) >= 25
+    for entry in verified.questions():
+        verdict = guard.check(entry.sql)
+        assert verdict.allowed, (entry.question, verdict.reasons)
+        text = guard.laid_out(verdict)
+        await execution.estimate(text)
+        result = await execution.run(text)
+        assert result.rows, entry.question
+        assert entry.explanation.endswith(".")
+
+
+def test_no_question_is_there_twice() -> None:
+    questions = [entry.question for entry in verified.questions()]
+    assert len(set(questions)) == len(questions)
+
+
+@pytest.mark.parametrize("entry", verified.questions(), ids=lambda entry: str(entry.question))
+def test_a_verified_question_is_nearest_to_itself(entry: verified.Verified) -> None:
+    assert verified.nearest(entry.question, 1) == [entry]
+    assert verified.stand_in(entry.question) == entry
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("how many users per country", "How many customers are there in each country?"),
+        ("Revenue by month, please!", "What is the revenue in each month?"),
+        ("top customers by spending", "Which 10 customers spent the most money?"),
+        ("Show me monthly signups", "How many customers signed up each month?"),
+        ("sales per brand", "What is the revenue of each brand?"),
+        ("newest products", "Which products were released most recently?"),
+    ],
+)
+def test_other_words_for_the_same_find_it(asked: str, found: str) -> None:
+    assert verified.nearest(asked, 1)[0].question == found
+
+
+@pytest.mark.parametrize("asked", ["What is the weather in Paris?", "Tell me a joke", "", "?!", "wie spät ist es"])
+def test_nothing_stands_in_for_a_question_about_something_else(asked: str) -> None:
+    assert verified.stand_in(asked) is None
+
+
+def test_a_rejected_question_does_not_stand_in_again() -> None:
+    first = verified.stand_in("revenue by month")
+    assert first is not None
+    second = verified.stand_in("revenue by month", [first.question])
+    assert second is not None
+    assert second != first

@@ -1,0 +1,105 @@
+"""The whole system as `manage.py up` starts it, and a browser in front of it."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from config.embedded.ports import any_free
+from config.env import BASE_DIR
+from tests.servers import Up, up
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+SCRIPTED = {
+    "LLM_CHAT": "scripted",
+    "LLM_SQL": "scripted",
+    "LLM_SCRIPTED_ANSWERS": str(BASE_DIR / "tests" / "scripted_answers.json"),
+}
+
+
+def find_chromium() -> Path | None:
+    """Return the Chromium of this machine, None where there is none."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    return Path(found) if found else None
+
+
+@contextmanager
+def _system(folder: Path, settings: Mapping[str, str]) -> Iterator[Up]:
+    # Not the usual port: this may be a developer's machine, where the system runs already.
+    with up(folder / "data", settings, "--port", str(any_free())) as system:
+        system.wait_for_url()
+        yield system
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Iterator[Up]:
+    """The running system, with the scripted provider."""
+    with _system(tmp_path_factory.mktemp("scripted"), SCRIPTED) as system:
+        yield system
+
+
+@pytest.fixture(scope="package")
+def running_local_model(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Iterator[Up]:
+    """The running system as `make run` starts it: with the real local model."""
+    with _system(tmp_path_factory.mktemp("local-model"), {}) as system:
+        yield system
+
+
+@pytest.fixture(scope="package")
+def triptych(running: Up) -> str:
+    """The site's address, without a slash at the end."""
+    return running.wait_for_url()
+
+
+# No wider than this package: while Playwright runs, its event loop is in the way of asynchronous tests.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium, as the system has it."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("there is no chromium on the PATH (on Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, triptych: str) -> Iterator[BrowserContext]:
+    """A new visitor: no cookies, and addresses are the site's."""
+    context = browser.new_context(base_url=triptych, viewport={"width": 1280, "height": 800})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page_may_complain(visit: BrowserContext) -> Page:
+    """A page for tests in which connections fail, which browsers write to the console."""
+    return visit.new_page()
+
+
+@pytest.fixture
+def page(visit: BrowserContext) -> Iterator[Page]:
+    """A page that must not complain: an error on its console (which a CSP violation is, too) fails the test."""
+    opened = visit.new_page()
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    opened.on("console", note)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    assert complaints == []

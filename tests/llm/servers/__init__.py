@@ -1,0 +1,1 @@
+"""Servers that speak the providers' wire protocols and play scenes, failures included."""

@@ -1,0 +1,63 @@
+"""A visitor's socket, spoken to as Daphne would."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.db.backends.utils import CursorWrapper
+
+from config.visitors import COOKIE, VisitorScope, make_cookie
+from ws_chat.consumers import ChatConsumer
+
+
+class Socket(WebsocketCommunicator):
+    """A connection to the consumer, with frames as dictionaries."""
+
+    def __init__(self, visitor: uuid.UUID | None) -> None:
+        cookie = f"{COOKIE}={make_cookie(visitor)}" if visitor else "other=1"
+        application: Any = VisitorScope(ChatConsumer.as_asgi())
+        super().__init__(application, "/ws/chat/", headers=[(b"cookie", cookie.encode())])
+
+    async def opened(self) -> "Socket":
+        """Connect, and read the greeting."""
+        assert (await self.connect())[0]
+        assert await self.receive_json_from() == {"type": "ready"}
+        return self
+
+    async def ask(self, text: str) -> str:
+        """Ask; return the id of the run."""
+        await self.send_json_to({"type": "ask", "text": text})
+        started = await self.receive_json_from()
+        assert started["type"] == "started"
+        run: str = started["run"]
+        return run
+
+    async def until_end(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Read the deltas of the run, and its end."""
+        deltas = []
+        while (frame := await self.receive_json_from(timeout=5))["type"] == "delta":
+            deltas.append(frame)
+        assert frame["type"] == "end"
+        return deltas, frame
+
+
+@pytest.fixture
+def visitor() -> uuid.UUID:
+    """A visitor's id."""
+    return uuid.uuid4()
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Collect the SQL that Django sends, in whatever thread."""
+    sent: list[str] = []
+    execute = CursorWrapper._execute
+
+    def note(self: CursorWrapper, sql: Any, *arguments: Any) -> Any:
+        sent.append(str(sql))
+        return execute(self, sql, *arguments)
+
+    monkeypatch.setattr(CursorWrapper, "_execute", note)
+    yield sent

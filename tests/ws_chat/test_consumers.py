@@ -1,0 +1,227 @@
+import asyncio
+import uuid
+
+import pytest
+from channels.db import database_sync_to_async
+from django.db import OperationalError
+from pytest_django import Settings
+
+from tests.ws_chat.conftest import Socket
+from ws_chat import answers, protocol
+from ws_chat.models import ChatMessage, Status
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SLOW = "scene:slow please"
+
+
+async def _rows(count: int) -> list[ChatMessage]:
+    """Return the rows as soon as there are so many: they are written after the end was sent."""
+    for _ in range(200):
+        rows = await database_sync_to_async(list)(ChatMessage.objects.order_by("run_id"))
+        if len(rows) >= count:
+            break
+        await asyncio.sleep(0.01)
+    assert len(rows) == count
+    return rows
+
+
+async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    run = await socket.ask("Hello there")
+    deltas, end = await socket.until_end()
+    assert len(deltas) > 3
+    assert [delta["seq"] for delta in deltas] == list(range(1, len(deltas) + 1))
+    assert {delta["run"] for delta in deltas} == {run} == {end["run"]}
+    assert "".join(delta["text"] for delta in deltas) == end["text"]
+    assert end["text"].endswith("You said: Hello there")
+    assert end["html"] == f"<p>{end['text']}</p>\n"
+    assert (end["outcome"], end["seq"], end["error"]) == ("done", len(deltas), "")
+    assert (end["provider"], end["model"], end["fallback"]) == ("scripted", "script", False)
+    assert end["usage"]["completion_tokens"] == len(deltas)
+    assert 0 <= end["timings"]["first_token_ms"] <= end["timings"]["total_ms"]
+    await socket.disconnect()
+
+
+async def test_a_run_leaves_one_row(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    run = await socket.ask("Hello there")
+    _, end = await socket.until_end()
+    (row,) = await _rows(1)
+    assert (str(row.run_id), row.visitor_id, row.status) == (run, visitor, Status.DONE)
+    assert (row.question, row.answer, row.error) == ("Hello there", end["text"], "")
+    assert (row.provider, row.model) == ("scripted", "script")
+    assert row.completion_tokens == end["usage"]["completion_tokens"]
+    assert (row.first_token_ms, row.total_ms) == (end["timings"]["first_token_ms"], end["timings"]["total_ms"])
+    await socket.disconnect()
+
+
+async def test_no_statement_is_sent_while_an_answer_streams(visitor: uuid.UUID, statements: list[str]) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask(SLOW)
+    for _ in range(10):
+        assert (await socket.receive_json_from(timeout=5))["type"] == "delta"
+    assert statements == []
+    assert (await socket.receive_json_from())["type"] == "end"
+    await _rows(1)
+    assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
+    await socket.disconnect()
+
+
+async def test_a_stop_ends_the_run_after_what_was_seen(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    run = await socket.ask(SLOW)
+    for _ in range(3):
+        await socket.receive_json_from(timeout=5)
+    await socket.send_json_to({"type": "stop", "run": run, "seen": 2})
+    _, end = await socket.until_end()
+    assert (end["outcome"], end["seq"], end["text"]) == ("stopped", 2, "one two ")
+    (row,) = await _rows(1)
+    assert (row.status, row.answer) == (Status.STOPPED, "one two ")
+    await socket.disconnect()
+
+
+async def test_a_disconnect_in_the_middle_is_recorded_with_what_was_sent(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask(SLOW)
+    for _ in range(2):
+        await socket.receive_json_from(timeout=5)
+    await socket.disconnect()
+    (row,) = await _rows(1)
+    assert (row.status, row.answer) == (Status.INTERRUPTED, "one two ")
+
+
+async def test_a_server_that_shuts_down_records_what_was_sent(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask(SLOW)
+    await socket.receive_json_from(timeout=5)
+    # Daphne cancels what still runs, and calls no `disconnect`.
+    assert socket.future is not None
+    socket.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await socket.future
+    (row,) = await _rows(1)
+    assert (row.status, row.answer) == (Status.INTERRUPTED, "one ")
+
+
+@pytest.mark.parametrize(("question", "kept"), [("scene:rejected", ""), ("scene:cut", "this answer")])
+async def test_a_model_that_fails_is_said_and_recorded(visitor: uuid.UUID, question: str, kept: str) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask(question)
+    _, end = await socket.until_end()
+    assert (end["outcome"], end["text"]) == ("error", kept)
+    assert end["error"].endswith(".")
+    (row,) = await _rows(1)
+    assert (row.status, row.answer, row.error) == (Status.ERROR, kept, end["error"])
+    assert await socket.ask("Hello again")
+    await socket.until_end()
+    await socket.disconnect()
+
+
+async def test_a_fault_of_ours_is_said_without_its_details(visitor: uuid.UUID, settings: Settings) -> None:
+    settings.LLM_CHAINS = {}
+    socket = await Socket(visitor).opened()
+    await socket.ask("Hello")
+    _, end = await socket.until_end()
+    assert (end["outcome"], end["error"]) == ("error", answers.UNEXPECTED)
+    (row,) = await _rows(1)
+    assert row.status == Status.ERROR
+    await socket.disconnect()
+
+
+async def test_the_chat_goes_on_when_a_row_cannot_be_written(
+    visitor: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away")
+
+    socket = await Socket(visitor).opened()
+    with monkeypatch.context() as context:
+        context.setattr(ChatMessage, "save", fail)
+        await socket.ask("Hello")
+        await socket.until_end()
+    await socket.ask("Hello again")
+    await socket.until_end()
+    (row,) = await _rows(1)
+    assert row.question == "Hello again"
+    await socket.disconnect()
+
+
+async def test_a_second_question_waits_for_its_turn(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    run = await socket.ask(SLOW)
+    await socket.send_json_to({"type": "ask", "text": "Me too"})
+    assert (await socket.receive_json_from())["code"] == "busy"
+    await socket.send_json_to({"type": "stop", "run": run, "seen": 0})
+    _, end = await socket.until_end()
+    assert end["run"] == run
+    await socket.ask("Me too")
+    await socket.until_end()
+    assert [row.question for row in await _rows(2)] == [SLOW, "Me too"]
+    await socket.disconnect()
+
+
+async def test_the_next_question_may_follow_the_end_at_once(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    for _ in range(5):
+        await socket.ask("Hello")
+        await socket.until_end()
+    await _rows(5)
+    await socket.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("{not json", "malformed"),
+        ('{"type": "shout"}', "unknown_type"),
+        ('{"type": "ask", "text": "  "}', "empty_message"),
+        ('{"type": "stop", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "seen": 0}', "not_running"),
+    ],
+)
+async def test_a_frame_that_makes_no_sense_is_answered_and_stores_nothing(
+    visitor: uuid.UUID, frame: str, code: str
+) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.send_to(text_data=frame)
+    error = await socket.receive_json_from()
+    assert (error["type"], error["code"]) == ("error", code)
+    assert error["message"].endswith(".")
+    await socket.send_to(bytes_data=b"\xff\xfe")
+    assert (await socket.receive_json_from())["code"] == "binary"
+    await socket.send_json_to({"type": "ping"})
+    assert await socket.receive_json_from() == {"type": "pong"}
+    await socket.disconnect()
+    await _rows(0)
+
+
+async def test_nothing_but_nonsense_closes_the_socket(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    for _ in range(protocol.MAX_REFUSED - 1):
+        await socket.send_to(text_data="nonsense")
+        await socket.receive_json_from()
+    await socket.send_json_to({"type": "ping"})
+    await socket.receive_json_from()
+    for _ in range(protocol.MAX_REFUSED):
+        await socket.send_to(text_data="nonsense")
+        await socket.receive_json_from()
+    assert await socket.receive_output() == {"type": "websocket.close", "code": protocol.CLOSE_MALFORMED}
+
+
+async def test_a_visitor_without_the_cookie_is_told_what_to_do() -> None:
+    socket = Socket(None)
+    await socket.connect()
+    error = await socket.receive_json_from()
+    assert error["code"] == "no_visitor"
+    assert await socket.receive_output() == {"type": "websocket.close", "code": protocol.CLOSE_NO_VISITOR}
+
+
+async def test_history_is_the_visitors_own_and_oldest_first(visitor: uuid.UUID) -> None:
+    for who, question in ((visitor, "first"), (uuid.uuid4(), "not mine"), (visitor, "second"), (visitor, "third")):
+        socket = await Socket(who).opened()
+        await socket.ask(question)
+        await socket.until_end()
+        await socket.disconnect()
+    await _rows(4)
+    rows = await database_sync_to_async(answers.history)(visitor, 2)
+    assert [row.question for row in rows] == ["second", "third"]

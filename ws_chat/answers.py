@@ -1,0 +1,108 @@
+"""An answer: begun, streamed, stopped or broken off, and read back later."""
+
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from django.conf import settings
+from django.utils import timezone
+
+from llm import registry
+from llm.errors import LLMError
+from llm.types import Chunk, Message, Request, Usage
+from ws_chat.models import ChatMessage, Status, new_run_id
+
+UNEXPECTED = "Something went wrong on our side. Please ask again."
+# Models that write byte by byte can produce halves of characters; PostgreSQL takes neither those nor NUL.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Answer:
+    """One run: a question, and the answer as far as it has come.
+
+    Until it is decided how the run ended, it counts as interrupted: that is what is stored where nobody is left to
+    decide.
+    """
+
+    def __init__(self, visitor_id: uuid.UUID, question: str, messages: tuple[Message, ...]) -> None:
+        self.run = new_run_id()
+        self.visitor_id = visitor_id
+        self.question = question
+        self.started_at = timezone.now()
+        self.pieces: list[str] = []
+        self.status = Status.INTERRUPTED
+        self.error = ""
+        self.provider = ""
+        self.model = ""
+        self.fallback = False
+        self.usage = Usage()
+        self.first_token_ms: int | None = None
+        self.total_ms = 0
+        self._messages = messages
+        self._clock = time.perf_counter()
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self.pieces)
+
+    async def stream(self) -> AsyncGenerator[tuple[int, str]]:
+        """Ask the model, and yield each piece with its sequence number as soon as it is there.
+
+        A model's failure ends the answer and is no exception here: see `status` and `error` afterwards.
+        """
+        request = Request(self._messages, max_tokens=settings.LLM_ANSWER_TOKENS)
+        try:
+            async with aclosing(registry.chain("chat").stream(request)) as chunks:
+                async for chunk in chunks:
+                    self._note(chunk)
+                    if chunk.text:
+                        self.pieces.append(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text))
+                        yield len(self.pieces), self.pieces[-1]
+            self._end(Status.DONE)
+        except LLMError as error:
+            self.provider = self.provider or error.provider
+            self.fail(error.public)
+
+    def stop(self, seen: int) -> None:
+        """End at the person's wish, after the last piece that they have seen."""
+        if not self.ended:
+            del self.pieces[seen:]
+            self._end(Status.STOPPED)
+
+    def fail(self, sentence: str) -> None:
+        """End with an error, in words for the visitor."""
+        self.error = sentence
+        self._end(Status.ERROR)
+
+    def interrupt(self) -> None:
+        """End because the connection or the server did."""
+        self._end(Status.INTERRUPTED)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is decided how the run ended."""
+        return self.total_ms > 0
+
+    def _end(self, status: Status) -> None:
+        if not self.ended:
+            self.status = status
+            self.total_ms = max(1, self._elapsed_ms())
+
+    def _note(self, chunk: Chunk) -> None:
+        if chunk.text and self.first_token_ms is None:
+            self.first_token_ms = self._elapsed_ms()
+        if chunk.provider:
+            self.provider, self.model = chunk.provider, chunk.model
+        if chunk.finish is not None:
+            self.fallback, self.usage = chunk.fallback, chunk.usage
+
+    def _elapsed_ms(self) -> int:
+        return round((time.perf_counter() - self._clock) * 1000)
+
+
+def history(visitor_id: uuid.UUID, limit: int = 20) -> list[ChatMessage]:
+    """Return a visitor's latest runs, oldest first."""
+    return list(ChatMessage.objects.filter(visitor_id=visitor_id).order_by("-started_at")[:limit])[::-1]

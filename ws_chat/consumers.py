@@ -1,0 +1,140 @@
+"""The socket of the WebSocket chat: reads frames, calls one verb, writes frames."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from llm import markdown
+from ws_chat import answers, audit, protocol
+from ws_chat.answers import Answer
+from ws_chat.conversation import Conversation
+from ws_chat.models import Status
+
+log = structlog.get_logger(__name__)
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """One connection, with at most one answer being streamed."""
+
+    # Nothing is sent from socket to socket, and a channel layer would cost each socket a blocking read in Redis.
+    channel_layer_alias = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._conversation = Conversation()
+        self._answer: Answer | None = None
+        self._streaming: asyncio.Task[None] | None = None
+        self._runs: set[asyncio.Task[None]] = set()
+        self._refused = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve the connection; an answer that is unfinished at its end is recorded as interrupted.
+
+        `disconnect` would be too little: it is not called when the server shuts down.
+        """
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._streaming is not None:
+                self._streaming.cancel()
+            if self._runs:
+                await asyncio.wait(self._runs)
+
+    async def connect(self) -> None:
+        """Accept a visitor, and send away who has no cookie."""
+        await self.accept()
+        if self.scope["visitor_id"] is None:  # type: ignore[typeddict-item]
+            await self._send(
+                protocol.Error(
+                    code="no_visitor", message="Please reload the page, with cookies allowed, and ask again."
+                )
+            )
+            await self.close(protocol.CLOSE_NO_VISITOR)
+            return
+        await self._send(protocol.Ready())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle one frame."""
+        try:
+            await self._handle(protocol.read(text_data))
+        except protocol.Refused as refused:
+            await self._refuse(refused)
+        else:
+            self._refused = 0
+
+    async def _handle(self, frame: protocol.ClientFrame) -> None:
+        match frame:
+            case protocol.Ask(text=text):
+                await self._ask(text)
+            case protocol.Stop(run=run, seen=seen):
+                if self._answer is None or self._streaming is None or self._answer.run != run:
+                    raise protocol.Refused("not_running", "That answer is not being written any more.")
+                self._answer.stop(seen)
+                self._streaming.cancel()
+            case protocol.Ping():
+                await self._send(protocol.Pong())
+
+    async def _refuse(self, refused: protocol.Refused) -> None:
+        self._refused += 1
+        await self._send(protocol.Error(code=refused.code, message=refused.message))
+        if self._refused >= protocol.MAX_REFUSED:
+            await self.close(protocol.CLOSE_MALFORMED)
+
+    async def _ask(self, text: str) -> None:
+        if self._answer is not None:
+            raise protocol.Refused("busy", "An answer is still being written. Wait for its end, or stop it.")
+        visitor_id = self.scope["visitor_id"]  # type: ignore[typeddict-item]
+        answer = Answer(visitor_id, text, self._conversation.messages(text))
+        self._answer = answer
+        await self._send(protocol.Started(run=answer.run))
+        # Receiving must go on while the answer streams: a stop or a disconnect has to be noticed.
+        self._streaming = asyncio.create_task(self._stream(answer))
+        run = asyncio.create_task(self._finish(answer, self._streaming))
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+
+    async def _stream(self, answer: Answer) -> None:
+        async with aclosing(answer.stream()) as pieces:
+            async for seq, text in pieces:
+                await self._send(protocol.Delta(run=answer.run, seq=seq, text=text))
+
+    async def _finish(self, answer: Answer, streaming: asyncio.Task[None]) -> None:
+        """Wait for the end, whatever it is, say so and record it. This task is never cancelled."""
+        await asyncio.wait([streaming])
+        if streaming.cancelled():
+            answer.interrupt()
+        elif streaming.exception() is not None:
+            log.error("an answer broke off", run=str(answer.run), exc_info=streaming.exception())
+            answer.fail(answers.UNEXPECTED)
+        self._answer = None
+        if answer.text:
+            self._conversation.add(answer.question, answer.text)
+        try:
+            if answer.status is not Status.INTERRUPTED:
+                await self._send(_end_of(answer))
+        finally:
+            await audit.record(answer)
+
+    async def _send(self, frame: protocol.ServerFrame) -> None:
+        await self.send(text_data=frame.model_dump_json())
+
+
+def _end_of(answer: Answer) -> protocol.End:
+    return protocol.End(
+        run=answer.run,
+        seq=len(answer.pieces),
+        outcome=answer.status.value,
+        text=answer.text,
+        html=markdown.render(answer.text),
+        error=answer.error,
+        usage=protocol.Usage(
+            prompt_tokens=answer.usage.prompt_tokens, completion_tokens=answer.usage.completion_tokens
+        ),
+        provider=answer.provider,
+        model=answer.model,
+        fallback=answer.fallback,
+        timings=protocol.Timings(first_token_ms=answer.first_token_ms, total_ms=answer.total_ms),
+    )

@@ -1,0 +1,49 @@
+"""The audit log of the WebSocket chat: one row for each run, written when the run has ended."""
+
+import uuid
+
+import uuid_utils.compat
+from django.db import models
+
+
+def new_run_id() -> uuid.UUID:
+    """Return a UUIDv7: unique, and in the order of time, which keeps the index compact."""
+    return uuid_utils.compat.uuid7()
+
+
+class Status(models.TextChoices):
+    """How a run ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+
+class ChatMessage(models.Model):
+    """One run: a question and as much of the answer as was sent."""
+
+    run_id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
+    visitor_id = models.UUIDField(help_text="The visitor who asked.")
+    question = models.TextField()
+    answer = models.TextField(blank=True)
+    status = models.CharField(max_length=11, choices=Status)
+    error = models.TextField(blank=True, help_text="What the visitor was told where the answer failed.")
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    fallback = models.BooleanField(default=False, help_text="Another provider was asked first and failed.")
+    prompt_tokens = models.PositiveIntegerField(null=True)
+    completion_tokens = models.PositiveIntegerField(null=True)
+    started_at = models.DateTimeField(help_text="When the question arrived.")
+    first_token_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds from question to first text.")
+    total_ms = models.PositiveIntegerField(help_text="Milliseconds from the question to the end.")
+    trace_id = models.UUIDField(default=uuid.uuid4)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "wbs_chatmessage"
+        verbose_name = "run"
+        indexes = (models.Index(fields=["visitor_id", "-started_at"], name="wbs_visitor_history"),)
+
+    def __str__(self) -> str:
+        return str(self.run_id)

@@ -1,0 +1,8 @@
+"""The WebSocket chat's address."""
+
+from django.urls import re_path
+
+from ws_chat.consumers import ChatConsumer
+
+# Channels routes with Django's patterns to what is no view.
+websocket_urlpatterns = [re_path(r"^ws/chat/$", ChatConsumer.as_asgi())]  # type: ignore[arg-type]
