@@ -23,8 +23,8 @@ class SameOrigin:
         headers = dict(scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         host = headers.get(b"host", b"").decode("latin-1")
-        accept = self.app if is_allowed(origin, host) else WebsocketDenier()
-        await accept(scope, receive, send)
+        chosen: Callable[..., Awaitable[None]] = self.app if is_allowed(origin, host) else WebsocketDenier()
+        await chosen(scope, receive, send)
 
 
 def is_allowed(origin: str, host: str) -> bool:

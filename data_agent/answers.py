@@ -1,10 +1,9 @@
-"""Puts a result into words: the model's, if all its numbers stand in the result, or else a plain sentence."""
+"""Puts a result into words: the model's, if its numbers stand in the result, or else a plain sentence."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from itertools import chain
 from typing import Literal
 
 import structlog
@@ -58,9 +57,27 @@ def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool
 
 
 def rests_on(text: str, question: str, rows: Sequence[Row]) -> bool:
-    """Whether every number of a text stands in the rows or the question, exactly or rounded, or counts the rows."""
-    given = set(_numbers(chain([question, str(len(rows))], (cell for cell in chain.from_iterable(rows) if cell))))
-    return all(any(_same(number, other) for other in given) for number in _numbers([text]))
+    """Whether every number of a text stands in the rows, exactly or rounded; numbers of the question are free.
+
+    Where there are several rows, a sentence with a number must also name the row it is from, by one of its texts: small
+    models take the number of one country for another.
+    """
+    free = [question, str(len(rows))]
+    named = len(rows) > 1 and any(_labels(row) for row in rows)
+    for part in re.split(r"(?<=[.;!?])\s+|\n", text):
+        meant = [row for row in rows if any(_mentions(part, label) for label in _labels(row))] if named else rows
+        given = set(_numbers([*free, *(cell for row in meant for cell in row if cell)]))
+        if not all(any(_same(number, other) for other in given) for number in _numbers([part])):
+            return False
+    return True
+
+
+def _labels(row: Row) -> list[str]:
+    return [cell for cell in row if cell and any(character.isalpha() for character in cell)]
+
+
+def _mentions(text: str, label: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _numbers(texts: Iterable[str]) -> Iterable[Decimal]:

@@ -15,7 +15,7 @@ from llm.types import Completion, Request
 
 log = structlog.get_logger(__name__)
 
-EXAMPLES = 3
+EXAMPLES = 2
 MAX_TOKENS = 400
 TRIES = 2
 

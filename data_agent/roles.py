@@ -52,11 +52,13 @@ def from_url(url: str) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """Whether the role is there already, and what the database user that we are may do about it."""
+    """What is there already, and what the database user that we are may do about it."""
 
     exists: bool
     superuser: bool
     temp_file_limit: bool
+    # Schema and name of all that the role itself was given rights on.
+    granted: tuple[tuple[str, str], ...] = ()
 
 
 def statements(role: Role, powers: Powers, database: str) -> list[sql.Composed]:
@@ -81,8 +83,10 @@ def statements(role: Role, powers: Powers, database: str) -> list[sql.Composed]:
         compose("GRANT CONNECT ON DATABASE {database} TO {name}").format(database=sql.Identifier(database), name=name),
         compose("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {name}").format(name=name),
         compose("GRANT USAGE ON SCHEMA public TO {name}").format(name=name),
-        compose("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}").format(name=name),
-        compose("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {name}").format(name=name),
+        *(
+            compose("REVOKE ALL ON {relation} FROM {name}").format(relation=sql.Identifier(*path), name=name)
+            for path in powers.granted
+        ),
         compose("GRANT SELECT ON {tables} TO {name}").format(tables=tables, name=name),
     ]
     for setting, value in {**SETTINGS, **(TEMP_FILE_LIMIT if powers.temp_file_limit else {})}.items():
@@ -105,7 +109,10 @@ def powers(role: Role) -> Powers:
             """,
             [role.name],
         )
-        return Powers(*cursor.fetchone())
+        exists, superuser, temp_file_limit = cursor.fetchone()
+        cursor.execute(_GRANTED, [role.name])
+        granted = tuple((str(schema), str(name)) for schema, name in cursor.fetchall())
+    return Powers(exists, superuser, temp_file_limit, granted)
 
 
 def excess(role: Role) -> list[str]:
@@ -114,6 +121,17 @@ def excess(role: Role) -> list[str]:
         cursor.execute(_EXCESS, {"role": role.name, "tables": [table.name for table in TABLES]})
         return [str(row[0]) for row in cursor.fetchall()]
 
+
+# Not REVOKE ... ON ALL TABLES: that complains of each one that belongs to somebody else.
+_GRANTED = """
+SELECT DISTINCT n.nspname, c.relname
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_roles r ON r.rolname = %s
+ WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S')
+   AND (EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = r.oid)
+        OR EXISTS (SELECT FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = c.oid AND a.grantee = r.oid))
+"""
 
 _EXCESS = """
 SELECT 'it is a superuser or may create roles or databases, replicate or pass row security'

@@ -34,9 +34,13 @@ os.environ |= SERVERS.settings | {
 django.setup()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Stop the servers at the end."""
+    """Stop the servers at the end, and keep temporary folders beside theirs."""
     config.add_cleanup(SERVERS.stop)
+    if config.option.basetemp is None:
+        # A second pytest closes the usual place to other accounts, and as root PostgreSQL runs as another account.
+        config.option.basetemp = str(SERVERS.folder / "tmp")
 
 
 def pytest_report_header() -> str:

@@ -1,5 +1,6 @@
 """Real servers for the test session, and processes of ours for single tests."""
 
+import atexit
 import json
 import os
 import shutil
@@ -36,11 +37,9 @@ class Servers:
                 # Ctrl-C is for the tests; the servers are stopped after them.
                 start_new_session=True,
             )
-        try:
-            self.settings = self._read_settings()
-        except BaseException:
-            self.stop()
-            raise
+        # Also when the tests never begin, because a module cannot be imported.
+        atexit.register(self.stop)
+        self.settings = self._read_settings()
         self.seconds = time.monotonic() - before
 
     def _read_settings(self) -> dict[str, str]:
@@ -52,9 +51,11 @@ class Servers:
         return settings
 
     def stop(self) -> None:
-        """Stop the servers and delete what they wrote."""
+        """Stop the servers and delete what they wrote, if that has not been done."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._process.stdin.closed:
+            return
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()

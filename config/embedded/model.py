@@ -70,6 +70,8 @@ def serve(port: int, file: Path) -> None:
     parameters.port = port
     parameters.n_ctx = CONTEXT_TOKENS
     parameters.n_parallel = PARALLEL_ANSWERS
+    # The answers share the context; else each would get a quarter of it, however few there are.
+    parameters.kv_unified = True
     # Errors only: at its default it writes nine lines for each answer.
     parameters.verbosity = 1
     # No pages of its own, and none of other sites: by default every page in the visitor's browser could use it.

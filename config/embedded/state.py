@@ -1,9 +1,10 @@
 """What has to outlive a start: passwords, ports, and which processes were started.
 
-A folder (`.data/`) with three files of our own, readable by its owner only:
+A folder (`.data/`) with four files of our own, readable by its owner only:
 
     up.lock        held while an `up` runs (flock(2), so the kernel lets go of it whatever happens)
     up.json        addresses, ports and processes of what runs, or ran last
+    up.env         the settings that lead to what runs, for other commands: ENV_FILE=.data/up.env manage.py shell
     secrets.json   passwords and keys, made once
 """
 
@@ -70,7 +71,12 @@ class State:
     def __exit__(self, *_: object) -> None:
         self._record = Record(ports=self._record.ports)
         self._save()
+        self._settings_file.unlink(missing_ok=True)
         self._release()
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.folder / "up.env"
 
     def port(self, name: str) -> int:
         """Return the port of a server: the one it had last time if it is free, else any free one."""
@@ -101,6 +107,7 @@ class State:
         self._record.url = url
         self._record.settings = settings
         self._save()
+        _write_private(self._settings_file, "".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def _take_lock(self) -> None:
         try:

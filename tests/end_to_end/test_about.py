@@ -179,12 +179,15 @@ def test_suggestions_fill_the_field(page: Page, chat: str) -> None:
     expect(page.locator(f"#{chat}-text")).to_be_focused()
 
 
-def test_nothing_is_wider_than_a_small_phone(page: Page) -> None:
+def test_the_page_fits_a_small_phone_and_does_not_grow_with_the_conversation(page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     _open(page)
-    for chat in CHATS:
-        _answered(_send(page, chat, "wide " + "x" * 300))
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    before = page.evaluate(size)
+    assert before[0] == 360
+    for chat in CHATS * 2:
+        _answered(_send(page, chat, "wide " + "x" * 1000))
+    assert page.evaluate(size) == before
 
 
 def test_history_belongs_to_one_visitor(page: Page, visit: BrowserContext) -> None:

@@ -164,3 +164,26 @@ def test_who_has_not_signed_in_is_told_how(browser: Browser, triptych: str) -> N
     assert response.status == 403
     expect(page.locator("main")).to_contain_text("open the sign-in link that make run has printed")
     context.close()
+
+
+@pytest.mark.local_model
+@pytest.mark.timeout(240)
+def test_with_the_local_model_a_question_ends_in_a_table(browser: Browser, running_local_model: Up) -> None:
+    site = running_local_model.wait_for_url()
+    link = re.search(r"http://\S+/demo/\S+/", running_local_model.output)
+    assert link is not None, running_local_model.output
+    context = browser.new_context(base_url=site)
+    page = context.new_page()
+    page.goto(link.group())
+    expect(page.locator('#data-agent [data-part="connection"]')).to_have_text("Connected")
+    page.locator("#data-agent-text").fill("How many customers are there in each country?")
+    page.locator("#data-agent-text").press("Enter")
+    step = page.locator("#data-agent .step").last
+    # The model's own query or, where that cannot be used, the verified one: it waits for a person either way.
+    expect(step).to_have_attribute("data-state", "proposed", timeout=120_000)
+    expect(_part(step, "result")).to_be_hidden()
+    _part(step, "approve").click()
+    expect(step).to_have_attribute("data-state", "answered", timeout=60_000)
+    expect(step.locator("tbody tr").first).to_be_visible()
+    expect(_part(step, "answer")).to_have_text(re.compile(r"\w+"))
+    context.close()

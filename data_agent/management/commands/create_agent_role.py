@@ -1,5 +1,6 @@
 """Makes the database role that runs approved queries."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -35,17 +36,17 @@ class Command(BaseCommand):
                 for statement in roles.statements(role, powers, database):
                     cursor.execute(statement)
         except ProgrammingError as error:
-            self._tell_administrator(role, exists=powers.exists, database=database)
+            self._tell_administrator(role, powers, database)
             raise CommandError(f"The role {role.name} was not changed: {str(error).strip()}") from None
         excess = roles.excess(role)
         if excess:
             raise CommandError(f"The role {role.name} can do too much: {'; '.join(excess)}.")
         self.stdout.write(f"The role {role.name} can read the three analytics tables and nothing else.")
 
-    def _tell_administrator(self, role: roles.Role, *, exists: bool, database: str) -> None:
+    def _tell_administrator(self, role: roles.Role, ours: roles.Powers, database: str) -> None:
         self.stdout.write("-- An administrator of PostgreSQL must run this in the database:")
         hidden = roles.Role(role.name, "the password in ANALYTICS_DATABASE_URL")
-        administrator = roles.Powers(exists=exists, superuser=True, temp_file_limit=True)
+        administrator = replace(ours, superuser=True, temp_file_limit=True)
         for statement in roles.statements(hidden, administrator, database):
             self.stdout.write(f"{_text(statement)};")
 
