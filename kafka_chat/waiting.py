@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 CHANNEL = "kf_finished"
 # Seconds that a wait lasts while nobody would tell us.
 DEAF = 1.0
-_RECONNECT = 2.0
+# Seconds after which the listener looks whether anybody still waits, and after a lost connection tries again.
+LOOK_EVERY = 2.0
 
 Wait = Callable[[float], Awaitable[None]]
 
@@ -62,14 +63,16 @@ class Waiters:
                 async with await listening.connect(CHANNEL) as database:
                     self._listens = True
                     while self._waiting:
-                        async for notification in database.notifies(timeout=_RECONNECT):
+                        async for notification in database.notifies(timeout=LOOK_EVERY):
                             self._wake(uuid.UUID(notification.payload))
             except psycopg.Error as error:
                 log.warning("nobody tells us about answers, trying again", error=type(error).__name__)
                 self._listens = False
-                await asyncio.sleep(_RECONNECT)
+                await asyncio.sleep(LOOK_EVERY)
             finally:
                 self._listens = False
+        # A task keeps its event loop alive.
+        self._task = None
 
     def _wake(self, message_id: uuid.UUID) -> None:
         for finished in self._waiting.get(message_id, ()):

@@ -99,7 +99,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _stream(self, answer: Answer) -> None:
         async with aclosing(answer.stream()) as pieces:
             async for seq, text in pieces:
-                await self._send(protocol.Delta(run=answer.run, seq=seq, text=text))
+                if not await self._deliver(protocol.Delta(run=answer.run, seq=seq, text=text)):
+                    return answer.interrupt()
 
     async def _finish(self, answer: Answer, streaming: asyncio.Task[None]) -> None:
         """Wait for the end, whatever it is, say so and record it. This task is never cancelled."""
@@ -112,11 +113,23 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._answer = None
         if answer.text:
             self._conversation.add(answer.question, answer.text)
+        if answer.status is not Status.INTERRUPTED:
+            await self._deliver(_end_of(answer))
+        await audit.record(answer)
+
+    async def _deliver(self, frame: protocol.ServerFrame) -> bool:
+        """Send a frame of a run; returns whether there is still a connection.
+
+        It may be gone before `disconnect` tells us, and what is raised then depends on the server: the ASGI
+        specification says OSError, Daphne has an exception of its own.
+        """
+        text = frame.model_dump_json()
         try:
-            if answer.status is not Status.INTERRUPTED:
-                await self._send(_end_of(answer))
-        finally:
-            await audit.record(answer)
+            await self.send(text_data=text)
+        except Exception as error:
+            log.info("the connection is gone", error=type(error).__name__)
+            return False
+        return True
 
     async def _send(self, frame: protocol.ServerFrame) -> None:
         await self.send(text_data=frame.model_dump_json())

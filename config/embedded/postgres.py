@@ -56,6 +56,8 @@ _ROLE: tuple[LiteralString, ...] = (
     "REVOKE ALL ON FUNCTION pg_stat_statements, pg_stat_statements_info FROM PUBLIC",
     "GRANT SELECT ON pg_stat_statements, pg_stat_statements_info TO {role}",
     "GRANT EXECUTE ON FUNCTION pg_stat_statements, pg_stat_statements_info TO {role}",
+    # So that it can bound the data agent's role.
+    "GRANT SET ON PARAMETER temp_file_limit TO {role}",
 )
 
 

@@ -38,12 +38,14 @@ class Stack:
 
     async def _work(self) -> None:
         began = time.monotonic()
-        port = self._web_port()
+        self._check_port()
         settings = self._own_settings() | self._missing(
             await servers.start(servers_needed(self._environment), self._state, self._supervisor)
         )
         env = {**os.environ, **settings, "PYTHONUNBUFFERED": "1"}
         await self._supervisor.complete(_program("prepare", env, "manage.py", "prepare"))
+        # Only now: until the web server listens, somebody else may take the port.
+        port = self._web_port()
         await self._supervisor.start(_web(env, port), _program("worker", env, "manage.py", "kafka_worker"))
         site = f"http://{ports.HOST}:{port}"
         self._state.serves(url=f"{site}/", settings=settings)
@@ -53,17 +55,19 @@ class Stack:
         self._console.say("Ctrl-C stops everything.")
         await asyncio.Event().wait()
 
-    def _web_port(self) -> int:
-        if self._port is None:
-            port = ports.next_free(WEB_PORT)
-            if port != WEB_PORT:
-                self._console.say(f"Port {WEB_PORT} is taken, so the site gets port {port}.")
-            return port
-        if not ports.is_free(self._port):
+    def _check_port(self) -> None:
+        if self._port is not None and not ports.is_free(self._port):
             raise EmbeddedError(
                 f"Port {self._port} is taken or not allowed. Choose another with --port, or leave it out."
             )
-        return self._port
+
+    def _web_port(self) -> int:
+        if self._port is not None:
+            return self._port
+        port = ports.next_free(WEB_PORT)
+        if port != WEB_PORT:
+            self._console.say(f"Port {WEB_PORT} is taken, so the site gets port {port}.")
+        return port
 
     def _own_settings(self) -> dict[str, str]:
         return self._missing({"SECRET_KEY": secret_key(self._environment, self._state), "DEMO": "true"})

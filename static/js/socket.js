@@ -4,6 +4,7 @@ import { Backoff } from "./pause.js";
 
 const PING = 25_000; // milliseconds between signs of life
 const SILENCE = 10_000; // milliseconds for an answer to one
+const GONE = 1006;
 const OUR_FIRST_CODE = 4000; // the server's own close codes: trying again would end the same way
 
 // Events: "open", "frame" (detail: the frame), "lost" (detail: {final, code}).
@@ -28,16 +29,18 @@ export class Socket extends EventTarget {
 
   connect() {
     clearTimeout(this.retry);
-    if (this.socket && this.socket.readyState < WebSocket.CLOSING) return;
+    if (this.socket) return;
     const socket = new WebSocket(this.url);
     this.socket = socket;
-    socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
+    socket.addEventListener("message", (event) => {
+      if (socket === this.socket) this.receive(JSON.parse(event.data));
+    });
     socket.addEventListener("open", () => {
       this.backoff.reset();
       this.heart = setInterval(() => this.ping(socket), PING);
       this.dispatchEvent(new Event("open"));
     });
-    socket.addEventListener("close", (event) => this.lose(event.code));
+    socket.addEventListener("close", (event) => this.lose(socket, event.code));
   }
 
   receive(frame) {
@@ -48,11 +51,16 @@ export class Socket extends EventTarget {
   ping(socket) {
     socket.send(JSON.stringify({ type: "ping" }));
     clearTimeout(this.silence);
-    // Closing waits for the other side, which may be gone: count the connection as lost at once.
-    this.silence = setTimeout(() => socket.close(), SILENCE);
+    this.silence = setTimeout(() => {
+      // Closing waits for the other side, which may be gone: the connection counts as lost at once.
+      socket.close();
+      this.lose(socket, GONE);
+    }, SILENCE);
   }
 
-  lose(code) {
+  lose(socket, code) {
+    if (socket !== this.socket) return;
+    this.socket = null;
     clearInterval(this.heart);
     clearTimeout(this.silence);
     const final = code >= OUR_FIRST_CODE;

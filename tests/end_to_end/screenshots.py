@@ -22,7 +22,12 @@ FOLDER = BASE_DIR / "docs" / "screenshots"
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # Milliseconds; a small model on a busy machine takes its time.
-PATIENCE = 120_000
+PATIENCE = 180_000
+
+QUESTIONS = {
+    "kafka-chat": "In one sentence, what is a message queue good for?",
+    "ws-chat": "In one sentence, what is a WebSocket?",
+}
 
 
 def main() -> None:
@@ -49,8 +54,10 @@ def main() -> None:
             with _page(browser, site, scheme, size) as page:
                 about(page)
                 page.screenshot(path=arguments.folder / f"about{look}.png", full_page=size is PHONE)
-                data_agent(page, sign_in.group())
-                page.screenshot(path=arguments.folder / f"data-agent{look}.png", full_page=True)
+                propose(page, sign_in.group())
+                page.screenshot(path=arguments.folder / f"data-agent-proposal{look}.png", full_page=True)
+                approve(page)
+                page.screenshot(path=arguments.folder / f"data-agent-answer{look}.png", full_page=True)
         browser.close()
     for picture in sorted(arguments.folder.glob("*.png")):
         print(picture)
@@ -68,27 +75,35 @@ def about(page: Page) -> None:
     """Have both chats answer."""
     page.goto("/about/")
     expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected")
-    for chat, question in (("kafka-chat", "What is a message queue good for?"), ("ws-chat", "What is a WebSocket?")):
+    for chat, question in QUESTIONS.items():
         page.fill(f"#{chat}-text", question)
         page.press(f"#{chat}-text", "Enter")
-    for chat in ("kafka-chat", "ws-chat"):
+    for chat in QUESTIONS:
         exchange = page.locator(f"#{chat} .exchange").last
         expect(exchange).to_have_attribute("data-state", "answered", timeout=PATIENCE)
-        # The question is more telling than the end of a long answer.
-        page.locator(f'#{chat} [data-part="log"]').evaluate("log => log.scrollTo(0, 0)")
-    page.evaluate("document.activeElement.blur()")
+    _let_go(page)
 
 
-def data_agent(page: Page, sign_in: str) -> None:
-    """Have a query proposed, and run it."""
+def propose(page: Page, sign_in: str) -> None:
+    """Have a query proposed."""
     page.goto(sign_in)
     page.goto("/data-agent/?new")
     expect(page.locator('#data-agent [data-part="connection"]')).to_have_attribute("data-tone", "good")
     page.fill("#data-agent-text", "Which 10 customers spent the most money?")
     page.press("#data-agent-text", "Enter")
-    approve = page.locator('.step [data-part="approve"]').last
-    approve.click()
-    expect(page.locator('.step [data-part="answer"]').last).to_be_visible(timeout=PATIENCE)
+    page.locator('.step [data-part="approve"]').wait_for()
+    _let_go(page)
+
+
+def approve(page: Page) -> None:
+    """Have the query run."""
+    page.locator('.step [data-part="approve"]').click()
+    expect(page.locator('.step [data-part="answer"]')).to_be_visible(timeout=PATIENCE)
+    _let_go(page)
+
+
+def _let_go(page: Page) -> None:
+    # A focused field looks like one with an error to who does not know.
     page.evaluate("document.activeElement.blur()")
 
 

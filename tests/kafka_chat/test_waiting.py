@@ -3,18 +3,18 @@
 import asyncio
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.db import connection
+from django.db import connection, connections
 from django.test import AsyncClient
 
-from kafka_chat import questions
+from kafka_chat import questions, waiting
 from kafka_chat.messages import Answer
 from kafka_chat.models import ChatMessage
-from kafka_chat.waiting import waiters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,7 +73,7 @@ async def test_a_held_poll_ends_with_the_question_still_open() -> None:
 async def test_another_question_s_end_wakes_nobody() -> None:
     client = AsyncClient()
     asked, other = await _ask(client), await _ask(client)
-    async with waiters().registered(uuid.UUID(asked["message_id"])) as wait:
+    async with waiting.waiters().registered(uuid.UUID(asked["message_id"])) as wait:
         await asyncio.sleep(0.5)
         await _answer(other["message_id"])
         with pytest.raises(TimeoutError):
@@ -94,13 +94,10 @@ async def test_held_polls_hold_no_connections() -> None:
 
 
 @pytest.fixture(autouse=True)
-async def _no_listener_is_left() -> Any:
+async def no_listener_is_left(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Wait for the listener, which ends when it notices that nobody waits, and close what the test left open."""
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.2)
     yield
-    # The listener ends when it notices that nobody waits.
-    task = waiters()._task
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    from django.db import connections
-
+    if (listener := waiting.waiters()._task) is not None:
+        await listener
     await sync_to_async(connections.close_all)()

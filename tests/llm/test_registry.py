@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -106,12 +107,13 @@ def test_each_event_loop_has_chains_of_its_own_that_go_with_it(environment):
     environment(llm_chat="scripted", llm_sql="scripted")
 
     async def made():
-        return registry.chain("chat")
+        return registry.chain("chat"), weakref.ref(asyncio.get_running_loop())
 
-    first, second = asyncio.run(made()), asyncio.run(made())
+    (first, first_loop), (second, second_loop) = asyncio.run(made()), asyncio.run(made())
     assert first is not second
     gc.collect()
-    assert not [loop for loop in registry._chains if loop.is_closed()]
+    assert first_loop() is None
+    assert second_loop() is None
 
 
 async def test_closed_chains_are_made_anew(environment):

@@ -1,8 +1,12 @@
 import asyncio
+import json
 import uuid
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from django.db import OperationalError
 from pytest_django import Settings
 
@@ -225,3 +229,28 @@ async def test_history_is_the_visitors_own_and_oldest_first(visitor: uuid.UUID) 
     await _rows(4)
     rows = await database_sync_to_async(answers.history)(visitor, 2)
     assert [row.question for row in rows] == ["second", "third"]
+
+
+@pytest.mark.parametrize("broken_from", ["delta", "end"])
+async def test_a_connection_that_breaks_before_the_server_knows_is_no_error(
+    visitor: uuid.UUID, broken_from: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    broken = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if f'"type":"{broken_from}"' in message.get("text", ""):
+            broken.set()
+            # What servers raise differs; the specification says OSError, Daphne has an exception of its own.
+            raise RuntimeError("Attempt to send on a closed protocol")
+
+    serving = asyncio.ensure_future(Socket(visitor).application(Socket(visitor).scope, received.get, send))
+    received.put_nowait({"type": "websocket.connect"})
+    received.put_nowait({"type": "websocket.receive", "text": json.dumps({"type": "ask", "text": "Hello there"})})
+    await broken.wait()
+    (row,) = await _rows(1)
+    received.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    with suppress(StopConsumer):
+        await serving
+    assert (row.status, row.error) == ({"delta": Status.INTERRUPTED, "end": Status.DONE}[broken_from], "")
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
