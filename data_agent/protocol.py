@@ -20,10 +20,11 @@ from typing import Annotated, Any, Literal
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from config import texts
 from data_agent.models import Session, Step
 
 MAX_FRAME_BYTES = 64 * 1024
-MAX_QUESTION = 4_000
+MAX_QUESTION = texts.MAX_LENGTH
 MAX_BAD_FRAMES = 10
 CLOSE_BAD_FRAMES = 4400
 CLOSE_NOT_SIGNED_IN = 4401

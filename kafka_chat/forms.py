@@ -2,15 +2,14 @@
 
 import re
 import uuid
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-MAX_LENGTH = 4000
+from config.texts import MAX_LENGTH, Text
+
 # Seconds; proxies commonly cut a request that is silent for 30.
 MAX_WAIT = 25
-# What PostgreSQL's text cannot hold (NUL, lone surrogates), and other control characters but tab and line ends.
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class InvalidInput(Exception):
@@ -39,14 +38,7 @@ class AskForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH)]
-
-    @field_validator("message")
-    @classmethod
-    def _is_storable(cls, value: str) -> str:
-        if _UNSTORABLE.search(value):
-            raise ValueError("control characters")
-        return value
+    message: Text
 
 
 def read_ask(body: bytes) -> AskForm:

@@ -1,5 +1,6 @@
 """The Kafka chat's HTTP API: ask, look whether there is an answer, read back."""
 
+import uuid
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
@@ -69,14 +70,11 @@ async def check_answer(request: HttpRequest) -> JsonResponse:
     """
     message_id = read_message_id(request.GET.get("message_id"))
     seconds = read_wait(request.GET.get("wait"))
-    find = sync_to_async(questions.find)
-    async with waiting.waiters().registered(message_id) as wait:
-        row = await find(visitor_of(request), message_id)
-        if seconds and row is not None and row.status in OPEN:
-            # A held request must not hold a connection of the pool.
-            await sync_to_async(close_old_connections)()
-            await wait(seconds)
-            row = await find(visitor_of(request), message_id)
+    visitor_id = visitor_of(request)
+    if seconds:
+        row = await _look_until_finished(visitor_id, message_id, seconds)
+    else:
+        row = await _look(visitor_id, message_id)
     if row is None:
         return _error(404, "unknown_message", "There is no such question in this conversation.")
     response = JsonResponse(describe(row))
@@ -92,6 +90,22 @@ async def history(request: HttpRequest) -> JsonResponse:
     """Return this visitor's latest questions, oldest first."""
     rows = await sync_to_async(questions.history)(visitor_of(request))
     return JsonResponse({"messages": [describe(row) for row in rows]})
+
+
+async def _look(visitor_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
+    return await sync_to_async(questions.find)(visitor_id, message_id)
+
+
+async def _look_until_finished(visitor_id: uuid.UUID, message_id: uuid.UUID, seconds: float) -> ChatMessage | None:
+    # Registered before the row is read, so that an answer in between is not missed.
+    async with waiting.waiters().registered(message_id) as wait:
+        row = await _look(visitor_id, message_id)
+        if row is None or row.status not in OPEN:
+            return row
+        # A held request must not hold a connection of the pool.
+        await sync_to_async(close_old_connections)()
+        await wait(seconds)
+        return await _look(visitor_id, message_id)
 
 
 def describe(row: ChatMessage) -> dict[str, Any]:

@@ -5,13 +5,13 @@ and a sentence for people. A run's `delta` frames carry contiguous sequence numb
 the whole text, and the number of the last delta that belongs to it.
 """
 
-import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-MAX_LENGTH = 4000
+from config.texts import MAX_LENGTH, Text
+
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.
 MAX_FRAME = 64 * 1024
 
@@ -20,9 +20,6 @@ CLOSE_MALFORMED = 4400
 MAX_REFUSED = 10
 # ... and with this one where the visitor's cookie is missing. It is handed out with every page.
 CLOSE_NO_VISITOR = 4401
-
-# What PostgreSQL's text cannot hold (NUL, lone surrogates), and other control characters but tab and line ends.
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Refused(Exception):
@@ -42,14 +39,7 @@ class Ask(_ClientFrame):
     """A question."""
 
     type: Literal["ask"]
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH)]
-
-    @field_validator("text")
-    @classmethod
-    def _is_storable(cls, value: str) -> str:
-        if _UNSTORABLE.search(value):
-            raise ValueError("control characters")
-        return value
+    text: Text
 
 
 class Stop(_ClientFrame):
