@@ -4,12 +4,15 @@ All this happens when this module is imported, because conftest modules below it
 developer's environment nor a `.env` file counts. The servers end with this process, however it ends.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 
 import django
 import pytest
 from django.conf import settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from config.env import BASE_DIR
 from tests.servers import Servers, forget_settings
@@ -62,3 +65,19 @@ def local_model_url() -> Iterator[str]:
     servers = Servers("model")
     yield servers.settings["LLM_LOCAL_URL"]
     servers.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Before the test database is dropped, end the sessions that nobody can close any more.
+
+    An event loop that ends with its test takes its threads' and tasks' connections with it, half made or in use; the
+    server notices when the garbage collector has been there, which may be later.
+    """
+    yield
+    gc.collect()
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
