@@ -2,17 +2,12 @@
 
 import uuid
 
-import uuid_utils.compat
 from django.db import models
 from django.db.models import Q
+from uuid_utils.compat import uuid7
 
 # What a row's answer says until there is one.
 PLACEHOLDER = "Processing..."
-
-
-def new_message_id() -> uuid.UUID:
-    """Return a UUIDv7: unique, and in the order of time, which keeps the index compact."""
-    return uuid_utils.compat.uuid7()
 
 
 class Status(models.TextChoices):
@@ -30,7 +25,8 @@ OPEN = (Status.QUEUED, Status.GENERATING)
 class ChatMessage(models.Model):
     """One question and what became of it. `answered_at` says that the answer is ready."""
 
-    message_id = models.UUIDField(primary_key=True, default=new_message_id, editable=False)
+    # UUIDv7: in the order of time, which keeps the index compact.
+    message_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     session_id = models.UUIDField(help_text="The visitor who asked.")
     message = models.TextField()
     response = models.TextField(default=PLACEHOLDER)

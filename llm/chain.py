@@ -6,6 +6,7 @@ seen the beginning of an answer that nobody else would continue.
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,6 +21,10 @@ log = structlog.get_logger(__name__)
 
 # Seconds before a provider that failed is asked once more. Random, so that many askers do not come back together.
 _PAUSE = (0.1, 0.4)
+
+
+# Models that write byte by byte make halves of characters, and NUL; no database, queue or socket takes them.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Chain:
@@ -48,7 +53,8 @@ class Chain:
             try:
                 async with aclosing(_insist(provider, request, begin_by, answer_by)) as chunks:
                     async for chunk in chunks:
-                        yield replace(chunk, fallback=position > 0) if chunk.finish else chunk
+                        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text)
+                        yield replace(chunk, text=text, fallback=position > 0 and chunk.finish is not None)
                 return
             except _BeforeFirstToken as failure:
                 failures.append(failure.error)

@@ -1,6 +1,5 @@
 """An answer: begun, streamed, stopped or broken off, and read back later."""
 
-import re
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -8,15 +7,14 @@ from contextlib import aclosing
 
 from django.conf import settings
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from llm import registry
 from llm.errors import LLMError
 from llm.types import Chunk, Message, Request, Usage
-from ws_chat.models import ChatMessage, Status, new_run_id
+from ws_chat.models import ChatMessage, Status
 
 UNEXPECTED = "Something went wrong on our side. Please ask again."
-# Models that write byte by byte can produce halves of characters; PostgreSQL takes neither those nor NUL.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Answer:
@@ -27,7 +25,7 @@ class Answer:
     """
 
     def __init__(self, visitor_id: uuid.UUID, question: str, messages: tuple[Message, ...]) -> None:
-        self.run = new_run_id()
+        self.run = uuid7()
         self.visitor_id = visitor_id
         self.question = question
         self.started_at = timezone.now()
@@ -59,7 +57,7 @@ class Answer:
                 async for chunk in chunks:
                     self._note(chunk)
                     if chunk.text:
-                        self.pieces.append(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text))
+                        self.pieces.append(chunk.text)
                         yield len(self.pieces), self.pieces[-1]
             self._end(Status.DONE)
         except LLMError as error:

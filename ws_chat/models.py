@@ -2,13 +2,8 @@
 
 import uuid
 
-import uuid_utils.compat
 from django.db import models
-
-
-def new_run_id() -> uuid.UUID:
-    """Return a UUIDv7: unique, and in the order of time, which keeps the index compact."""
-    return uuid_utils.compat.uuid7()
+from uuid_utils.compat import uuid7
 
 
 class Status(models.TextChoices):
@@ -23,7 +18,8 @@ class Status(models.TextChoices):
 class ChatMessage(models.Model):
     """One run: a question and as much of the answer as was sent."""
 
-    run_id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
+    # UUIDv7: in the order of time, which keeps the index compact.
+    run_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     visitor_id = models.UUIDField(help_text="The visitor who asked.")
     question = models.TextField()
     answer = models.TextField(blank=True)

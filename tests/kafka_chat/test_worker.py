@@ -97,6 +97,12 @@ async def test_a_model_that_fails_for_good_gives_a_visible_failure() -> None:
     assert row.response == ""
 
 
+async def test_characters_that_cannot_be_stored_cost_no_answer() -> None:
+    async with working():
+        row = await _finished(await ask(uuid.uuid4(), "scene:unstorable"))
+    assert (row.status, row.response, row.attempts) == (Status.ANSWERED, "one\ufffd \ufffdtwo", 1)
+
+
 async def test_an_answer_that_breaks_off_is_tried_again_and_then_fails() -> None:
     async with working():
         row = await _finished(await ask(uuid.uuid4(), "scene:cut"))

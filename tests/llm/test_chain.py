@@ -43,6 +43,11 @@ async def test_the_first_provider_answers():
     assert not completion.fallback
 
 
+async def test_what_no_database_can_store_is_replaced():
+    scene = Scene(answer="one\x00 \ud800two")
+    assert (await chain(Scripted([scene])).complete(QUESTION)).text == "one\ufffd \ufffdtwo"
+
+
 async def test_the_last_chunk_says_who_answered():
     chunks = [chunk async for chunk in chain(Counting("a", GOOD)).stream(QUESTION)]
     assert chunks == [

@@ -1,5 +1,6 @@
 """Each provider beside a server that speaks its wire protocol."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,19 +34,19 @@ class Asked:
     schema: Any
 
 
-class Peer:
+class Peer(ABC):
     """A provider and its protocol."""
 
     name: str
     server: type[Server]
 
+    @abstractmethod
     def provider(self, url: str) -> Provider:
         """Make the provider, for a server at this address."""
-        raise NotImplementedError
 
+    @abstractmethod
     def asked(self, exchange: Exchange) -> Asked:
         """Read a request back from its bytes."""
-        raise NotImplementedError
 
     @asynccontextmanager
     async def playing(self, scene: Scene) -> AsyncIterator[tuple[Provider, Server]]:

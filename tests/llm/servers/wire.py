@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Exchange:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Server:
+class Server(ABC):
     """Plays one scene for every request. A protocol is a subclass that puts scenes into its own bytes."""
 
     content_type: ClassVar[str]
@@ -63,25 +64,25 @@ class Server:
 
     # The protocol
 
+    @abstractmethod
     def piece(self, text: str, position: int) -> bytes:
         """One piece of the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> bytes:
         """The end mark, with finish reason and usage."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fault(self) -> bytes:
         """An error in the middle of the stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wrong_shape(self) -> bytes:
         """Valid JSON in the protocol's framing that is no answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, echo: str) -> bytes:
         """The body of an answer with an error status; `echo` is what a careless server repeats of the request."""
-        raise NotImplementedError
 
     # HTTP
 
