@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -23,7 +31,7 @@ PROVIDERS = ("local", "openai", "gemini", "ollama", "scripted")
 
 # These commands start servers or need none, so they run before any address is known.
 COMMANDS_WITHOUT_SERVERS = frozenset(
-    {"up", "help", "version", "check", "collectstatic", "makemessages", "compilemessages", "--help", "--version"}
+    {"up", "fetch_model", "help", "version", "check", "collectstatic", "makemessages", "compilemessages", "--help", "--version"}
 )
 
 
@@ -75,9 +83,18 @@ class Environment(BaseSettings):
     # Model
     llm_chat: CommaSeparated = Field(("local",), description="Providers for chat, the first that works answers.")
     llm_sql: CommaSeparated = Field(("local",), description="Providers that write SQL for the data agent.")
+    llm_summary: CommaSeparated = Field((), description="Providers that sum up old turns; empty: those for chat.")
+    llm_categorise: CommaSeparated = Field((), description="Providers that sort questions; empty: those for chat.")
     llm_first_token_seconds: float = Field(10, gt=0, le=600, description="Deadline of the first token.")
     llm_answer_seconds: float = Field(120, gt=0, le=3600, description="Deadline of a whole answer.")
     llm_answer_tokens: int = Field(512, ge=1, le=32_000, description="Length of an answer, at most.")
+    llm_memory_tokens: int = Field(
+        3_000, ge=200, le=1_000_000, description="Size of what a chat's model is sent, at most."
+    )
+    llm_breaker_failures: int = Field(
+        3, ge=1, le=100, description="Failures in a row after which a provider is not asked for a while."
+    )
+    llm_breaker_seconds: float = Field(60, gt=0, le=3600, description="That while.")
     llm_local_url: str | None = Field(None, description="A llama.cpp server's address; `manage.py up` starts one.")
     llm_local_model: Path | None = Field(None, description="A GGUF file for `manage.py up` instead of SmolLM2.")
     llm_openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI or a compatible server.")
@@ -127,11 +144,11 @@ class Environment(BaseSettings):
             _url(origin, {"http", "https"}, "https://chat.example.org")
         return value
 
-    @field_validator("llm_chat", "llm_sql")
+    @field_validator("llm_chat", "llm_sql", "llm_summary", "llm_categorise")
     @classmethod
-    def _are_providers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_providers(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         unknown = [name for name in value if name not in PROVIDERS]
-        if unknown or not value:
+        if unknown or (not value and info.field_name in {"llm_chat", "llm_sql"}):
             raise ValueError(f"{', '.join(unknown) or 'nothing'} is no provider; choose from {', '.join(PROVIDERS)}")
         return value
 
@@ -144,7 +161,7 @@ class Environment(BaseSettings):
 
     @model_validator(mode="after")
     def _providers_are_complete(self) -> Self:
-        named = {*self.llm_chat, *self.llm_sql}
+        named = self._providers_named
         for provider, key in (("gemini", "llm_gemini_api_key"), ("openai", "llm_openai_api_key")):
             if provider in named and getattr(self, key) is None:
                 raise ValueError(f"{key.upper()} is not set, and a chain names the provider {provider!r}")
@@ -165,7 +182,11 @@ class Environment(BaseSettings):
     @property
     def local_model_named(self) -> bool:
         """Whether any chain wants the local model."""
-        return "local" in {*self.llm_chat, *self.llm_sql}
+        return "local" in self._providers_named
+
+    @property
+    def _providers_named(self) -> set[str]:
+        return {*self.llm_chat, *self.llm_sql, *self.llm_summary, *self.llm_categorise}
 
 
 class SecretFiles(PydanticBaseSettingsSource):

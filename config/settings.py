@@ -112,10 +112,18 @@ KAFKA_FETCH_WAIT_MS = ENVIRONMENT.kafka_fetch_wait_ms
 KAFKA_SESSION_TIMEOUT_MS = ENVIRONMENT.kafka_session_timeout_ms
 
 # A chain per purpose names providers in order; `llm.registry` builds them.
-LLM_CHAINS = {"chat": ENVIRONMENT.llm_chat, "sql": ENVIRONMENT.llm_sql}
+LLM_CHAINS = {
+    "chat": ENVIRONMENT.llm_chat,
+    "sql": ENVIRONMENT.llm_sql,
+    "summary": ENVIRONMENT.llm_summary or ENVIRONMENT.llm_chat,
+    "categorise": ENVIRONMENT.llm_categorise or ENVIRONMENT.llm_chat,
+}
 LLM_FIRST_TOKEN_SECONDS = ENVIRONMENT.llm_first_token_seconds
 LLM_ANSWER_SECONDS = ENVIRONMENT.llm_answer_seconds
 LLM_ANSWER_TOKENS = ENVIRONMENT.llm_answer_tokens
+LLM_MEMORY_TOKENS = ENVIRONMENT.llm_memory_tokens
+LLM_BREAKER_FAILURES = ENVIRONMENT.llm_breaker_failures
+LLM_BREAKER_SECONDS = ENVIRONMENT.llm_breaker_seconds
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
 SESSION_COOKIE_HTTPONLY = True

@@ -99,6 +99,8 @@ async def _ask(question: Question, request: Request) -> Answer:
     async for chunk in registry.chain("chat").stream(request):
         if chunk.text and first_token_at is None:
             first_token_at = timezone.now()
+        if chunk.restart:
+            text.clear()
         text.append(chunk.text)
         last = chunk
     return _about(

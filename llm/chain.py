@@ -1,30 +1,65 @@
 """A chain asks its providers in order until one answers.
 
-Another try, of the same provider or of the next, is made only before the first piece of text: after it, a visitor has
-seen the beginning of an answer that nobody else would continue.
+The same provider is asked again only before its first piece of text. The next provider is asked also where one breaks
+off in the middle: a model cannot continue what another one began, so it begins anew, and says so (`Chunk.restart`).
 """
 
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
 
 import structlog
 
-from llm import errors
+from llm import errors, tokens
 from llm.providers.base import Provider, gather
-from llm.types import Chunk, Completion, Request
+from llm.types import Call, Chunk, Completion, Purpose, Request, Usage
 
 log = structlog.get_logger(__name__)
 
 # Seconds before a provider that failed is asked once more. Random, so that many askers do not come back together.
 _PAUSE = (0.1, 0.4)
 
-
 # Models that write byte by byte make halves of characters, and NUL; no database, queue or socket takes them.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Breaker(Protocol):
+    """Knows which providers are not worth asking for now. What it learns it shares with all processes.
+
+    Nobody waits for it noticeably, and it raises nothing: where it cannot know, a provider may be asked.
+    """
+
+    async def admits(self, provider: str) -> bool:
+        """Whether the provider may be asked now."""
+        ...
+
+    async def succeeded(self, provider: str) -> None:
+        """Learn that the provider has begun to answer."""
+        ...
+
+    async def failed(self, provider: str) -> None:
+        """Learn that the provider failed, in a way that says something about it and not about the question."""
+        ...
+
+
+class AlwaysClosed:
+    """A breaker that never breaks, for chains that share nothing with others."""
+
+    async def admits(self, provider: str) -> bool:
+        """Admit."""
+        return True
+
+    async def succeeded(self, provider: str) -> None:
+        """Learn nothing."""
+
+    async def failed(self, provider: str) -> None:
+        """Learn nothing."""
 
 
 class Chain:
@@ -32,34 +67,56 @@ class Chain:
 
     The deadline of the first piece is what a visitor waits at most, whatever the number of providers. Each provider
     gets an equal share of what is left of it, so a silent one leaves time for the next; who fails fast costs nothing.
+
+    `record` is told about each call once it is over, and must neither block nor raise.
     """
 
-    def __init__(self, providers: Sequence[Provider], *, first_token_seconds: float, answer_seconds: float) -> None:
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        first_token_seconds: float,
+        answer_seconds: float,
+        purpose: Purpose = "chat",
+        breaker: Breaker | None = None,
+        record: Callable[[Call], None] = lambda call: None,
+    ) -> None:
         self.providers = tuple(providers)
         self._first_token_seconds = first_token_seconds
         self._answer_seconds = answer_seconds
+        self._purpose = purpose
+        self._breaker = breaker or AlwaysClosed()
+        self._record = record
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk]:
-        """Yield the answer; the last chunk names the provider and says whether it was a fallback.
+        """Yield the answer; every chunk names the provider and model, and says whether they are a fallback.
 
-        Raises NoProviderAnswered where none began to answer, and the provider's own LLMError where an answer broke off.
+        Raises NoProviderAnswered where none began to answer, and where an answer broke off and nobody could give
+        another one the LLMError of that.
         """
         now = asyncio.get_running_loop().time
         answer_by = now() + self._answer_seconds
         first_by = min(now() + self._first_token_seconds, answer_by)
         failures: list[errors.LLMError] = []
+        broken: errors.LLMError | None = None
         for position, provider in enumerate(self.providers):
             begin_by = now() + (first_by - now()) / (len(self.providers) - position)
+            restart = broken is not None
             try:
-                async with aclosing(_insist(provider, request, begin_by, answer_by)) as chunks:
+                async with aclosing(self._insist(provider, request, begin_by, answer_by, position > 0)) as chunks:
                     async for chunk in chunks:
-                        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text)
-                        yield replace(chunk, text=text, fallback=position > 0 and chunk.finish is not None)
+                        yield replace(chunk, fallback=position > 0, restart=restart)
+                        restart = False
                 return
-            except _BeforeFirstToken as failure:
+            except _Failed as failure:
                 failures.append(failure.error)
                 log.warning("provider failed", provider=provider.name, error=str(failure.error))
-        raise errors.NoProviderAnswered(failures)
+                if failure.answering:
+                    broken = failure.error
+                    first_by = min(now() + self._first_token_seconds, answer_by)
+                    if not broken.retryable or now() >= answer_by:
+                        break
+        raise broken or errors.NoProviderAnswered(failures)
 
     async def complete(self, request: Request) -> Completion:
         """Return the whole answer; raises as `stream` does."""
@@ -70,52 +127,124 @@ class Chain:
         for provider in self.providers:
             await provider.aclose()
 
-
-async def _insist(provider: Provider, request: Request, begin_by: float, answer_by: float) -> AsyncGenerator[Chunk]:
-    """Ask a provider, and once more where that can help and there is time for it."""
-    try:
-        async with aclosing(_ask(provider, request, begin_by, answer_by)) as chunks:
+    async def _insist(
+        self, provider: Provider, request: Request, begin_by: float, answer_by: float, fallback: bool
+    ) -> AsyncGenerator[Chunk]:
+        """Ask a provider, and once more where that can help and there is time for it."""
+        try:
+            async with aclosing(self._ask(provider, request, begin_by, answer_by, fallback)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        except _Failed as failure:
+            pause = None if failure.answering else _pause_before_retry(failure.error)
+            if pause is None or asyncio.get_running_loop().time() + pause >= begin_by:
+                raise
+            error = str(failure.error)
+        log.info("provider is asked again", provider=provider.name, error=error, seconds=round(pause, 2))
+        await asyncio.sleep(pause)
+        async with aclosing(self._ask(provider, request, begin_by, answer_by, fallback)) as chunks:
             async for chunk in chunks:
                 yield chunk
-        return
-    except _BeforeFirstToken as failure:
-        pause = _pause_before_retry(failure.error)
-        if pause is None or asyncio.get_running_loop().time() + pause >= begin_by:
-            raise
-        log.info("provider is asked again", provider=provider.name, error=str(failure.error), seconds=round(pause, 2))
-    await asyncio.sleep(pause)
-    async with aclosing(_ask(provider, request, begin_by, answer_by)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+
+    async def _ask(
+        self, provider: Provider, request: Request, begin_by: float, answer_by: float, fallback: bool
+    ) -> AsyncGenerator[Chunk]:
+        """Ask a provider once, within the deadlines (in the loop's time), and tell the breaker and the ledger."""
+        if not await self._breaker.admits(provider.name):
+            raise _Failed(errors.CircuitOpen("not asked, it failed several times in a row", provider=provider.name))
+        call = _Watch(self._purpose, provider, request, fallback)
+        try:
+            async with aclosing(_within(provider, request, begin_by, answer_by)) as chunks:
+                async for chunk in chunks:
+                    first = call.note(chunk)
+                    yield replace(
+                        chunk,
+                        text=_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text),
+                        provider=chunk.provider or provider.name,
+                        model=chunk.model or provider.model,
+                    )
+                    if first:
+                        # Not before the visitor has it.
+                        await self._breaker.succeeded(provider.name)
+        except errors.LLMError as error:
+            call.outcome = type(error).__name__
+            if error.retryable:
+                await self._breaker.failed(provider.name)
+            raise _Failed(error, answering=call.first_token_seconds is not None) from None
+        finally:
+            self._record(call.over())
 
 
-async def _ask(provider: Provider, request: Request, begin_by: float, answer_by: float) -> AsyncGenerator[Chunk]:
-    """Ask a provider once, within the deadlines (in the loop's time)."""
-    deadline = begin_by
-    answering = False
+async def _within(provider: Provider, request: Request, begin_by: float, answer_by: float) -> AsyncGenerator[Chunk]:
+    """Yield what a provider says; raises TimedOut where a deadline passes, and its own LLMErrors."""
+    deadline, awaited = begin_by, "the first token"
     async with aclosing(provider.stream(request)) as chunks:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
                     chunk = await anext(chunks, None)
             except TimeoutError:
-                late = "the answer" if answering else "the first token"
-                error: errors.LLMError = errors.TimedOut(f"{late} took too long", provider=provider.name)
-            except errors.LLMError as caught:
-                error = caught
-            else:
-                if chunk is None:
-                    return
-                answering = True
-                deadline = answer_by
-                yield chunk
-                continue
-            raise error if answering else _BeforeFirstToken(error)
+                break
+            if chunk is None:
+                return
+            deadline, awaited = answer_by, "the answer"
+            yield chunk
+    raise errors.TimedOut(f"{awaited} took too long", provider=provider.name)
+
+
+class _Watch:
+    """Watches one call, for the ledger."""
+
+    def __init__(self, purpose: Purpose, provider: Provider, request: Request, fallback: bool) -> None:
+        self.outcome = "left"
+        self.first_token_seconds: float | None = None
+        self._purpose = purpose
+        self._provider = provider.name
+        self._model = provider.model
+        self._request = request
+        self._fallback = fallback
+        self._usage = Usage()
+        self._text_tokens = 0
+        self._started_at = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def note(self, chunk: Chunk) -> bool:
+        """Note what a provider said; returns whether that was the first of it."""
+        first = self.first_token_seconds is None
+        if first:
+            self.first_token_seconds = time.perf_counter() - self._clock
+        self._text_tokens += tokens.estimate(chunk.text)
+        self._model = chunk.model or self._model
+        if chunk.finish is not None:
+            self.outcome = chunk.finish
+            self._usage = chunk.usage
+        return first
+
+    def over(self) -> Call:
+        """Return the call as the ledger wants it."""
+        prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
+        if prompt is None and self.first_token_seconds is not None:
+            prompt = tokens.estimate_prompt(self._request.messages)
+        return Call(
+            purpose=self._purpose,
+            provider=self._provider,
+            model=self._model,
+            outcome=self.outcome,
+            fallback=self._fallback,
+            prompt_tokens=prompt or 0,
+            completion_tokens=self._text_tokens if completion is None else completion,
+            estimated=self._usage.prompt_tokens is None or completion is None,
+            started_at=self._started_at,
+            first_token_seconds=self.first_token_seconds,
+            total_seconds=time.perf_counter() - self._clock,
+            trace_id=self._request.trace_id,
+        )
 
 
 def _pause_before_retry(error: errors.LLMError) -> float | None:
     """Return the seconds to wait before the same provider is asked again, None where that cannot help."""
-    if not error.retryable:
+    if not error.retryable or isinstance(error, errors.CircuitOpen):
         return None
     jitter = random.uniform(*_PAUSE)
     if isinstance(error, errors.RateLimited) and error.retry_after is not None:
@@ -123,8 +252,9 @@ def _pause_before_retry(error: errors.LLMError) -> float | None:
     return jitter
 
 
-class _BeforeFirstToken(Exception):
-    """A provider failed before it said anything."""
+class _Failed(Exception):
+    """A provider failed: before it said anything, or in the middle of its answer."""
 
-    def __init__(self, error: errors.LLMError) -> None:
+    def __init__(self, error: errors.LLMError, *, answering: bool = False) -> None:
         self.error = error
+        self.answering = answering

@@ -9,6 +9,7 @@
     ├── Rejected           the provider does not accept our request (HTTP 4xx: key, model, quota)
     │   └── TooLong        the conversation does not fit into the model's context
     ├── Refused            the provider's safety filter withheld the question or the answer
+    ├── CircuitOpen        the provider failed several times in a row and is not asked for now
     └── NoProviderAnswered every provider of the chain failed
 
 An error says whether another try can help (`retryable`) and what a visitor may be told (`public`). Its message is for
@@ -87,6 +88,13 @@ class Refused(LLMError):
     """The provider's safety filter withheld the question or the answer."""
 
     public = "The model's provider declined to answer this. Please rephrase the question."
+
+
+class CircuitOpen(LLMError):
+    """The provider was not asked, because it failed several times in a row."""
+
+    retryable = True
+    public = "The model cannot be reached right now. Please try again in a minute."
 
 
 class NoProviderAnswered(LLMError):

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["chat", "sql"]
+Purpose = Literal["chat", "sql", "summary", "categorise"]
 # "stop": the model was done; "length": `max_tokens` was reached.
 FinishReason = Literal["stop", "length"]
 
@@ -30,6 +32,8 @@ class Request:
     max_tokens: int = 512
     temperature: float = 0.7
     answer_schema: Mapping[str, Any] | None = None
+    # Joins the calls that were made for one question.
+    trace_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,20 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer. The last one of a stream, and only that one, has a `finish`."""
+    """A piece of an answer. The last one of a stream, and only that one, has a `finish`.
+
+    Chunks of a chain all name their provider and model; `restart` says that what came before is void, because its
+    provider broke off, and that another one begins the answer anew.
+    """
 
     text: str = ""
     finish: FinishReason | None = None
     usage: Usage = Usage()
     provider: str = ""
     model: str = ""
-    # Whether another provider of the chain was asked first and failed.
+    # Whether another provider of the chain was to be asked first, and failed or is not asked for now.
     fallback: bool = False
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +72,25 @@ class Completion:
     provider: str
     model: str
     fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to one provider, and what came of it; kept in the ledger.
+
+    `outcome` is "stop" or "length" for whole answers, "left" where nobody wanted the rest, and the name of the error's
+    class otherwise. Tokens are the provider's own count, or where `estimated` ours. Durations are in seconds.
+    """
+
+    purpose: Purpose
+    provider: str
+    model: str
+    outcome: str
+    fallback: bool
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool
+    started_at: datetime
+    first_token_seconds: float | None
+    total_seconds: float
+    trace_id: UUID | None

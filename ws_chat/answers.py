@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,6 +16,14 @@ from llm.types import Chunk, Message, Request, Usage
 from ws_chat.models import ChatMessage, Status
 
 UNEXPECTED = "Something went wrong on our side. Please ask again."
+
+
+class Piece(NamedTuple):
+    """A piece of the answer; with `restart` the first of a new one, which replaces what came before."""
+
+    seq: int
+    text: str
+    restart: bool
 
 
 class Answer:
@@ -30,6 +39,8 @@ class Answer:
         self.question = question
         self.started_at = timezone.now()
         self.pieces: list[str] = []
+        # How many pieces before these were given up, because their provider broke off.
+        self._void = 0
         self.status = Status.INTERRUPTED
         self.error = ""
         self.provider = ""
@@ -46,8 +57,13 @@ class Answer:
         """The text so far."""
         return "".join(self.pieces)
 
-    async def stream(self) -> AsyncGenerator[tuple[int, str]]:
-        """Ask the model, and yield each piece with its sequence number as soon as it is there.
+    @property
+    def seq(self) -> int:
+        """The number of the last piece so far."""
+        return self._void + len(self.pieces)
+
+    async def stream(self) -> AsyncGenerator[Piece]:
+        """Ask the model, and yield each piece as soon as it is there.
 
         A model's failure ends the answer and is no exception here: see `status` and `error` afterwards.
         """
@@ -56,9 +72,12 @@ class Answer:
             async with aclosing(registry.chain("chat").stream(request)) as chunks:
                 async for chunk in chunks:
                     self._note(chunk)
-                    if chunk.text:
+                    if chunk.restart:
+                        self._void += len(self.pieces)
+                        self.pieces.clear()
+                    if chunk.text or chunk.restart:
                         self.pieces.append(chunk.text)
-                        yield len(self.pieces), self.pieces[-1]
+                        yield Piece(self.seq, chunk.text, chunk.restart)
             self._end(Status.DONE)
         except LLMError as error:
             self.provider = self.provider or error.provider
@@ -67,7 +86,7 @@ class Answer:
     def stop(self, seen: int) -> None:
         """End at the person's wish, after the last piece that they have seen."""
         if not self.ended:
-            del self.pieces[seen:]
+            del self.pieces[max(0, seen - self._void) :]
             self._end(Status.STOPPED)
 
     def fail(self, sentence: str) -> None:
@@ -92,10 +111,9 @@ class Answer:
     def _note(self, chunk: Chunk) -> None:
         if chunk.text and self.first_token_ms is None:
             self.first_token_ms = self._elapsed_ms()
-        if chunk.provider:
-            self.provider, self.model = chunk.provider, chunk.model
+        self.provider, self.model, self.fallback = chunk.provider, chunk.model, chunk.fallback
         if chunk.finish is not None:
-            self.fallback, self.usage = chunk.fallback, chunk.usage
+            self.usage = chunk.usage
 
     def _elapsed_ms(self) -> int:
         return round((time.perf_counter() - self._clock) * 1000)

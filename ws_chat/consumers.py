@@ -98,8 +98,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _stream(self, answer: Answer) -> None:
         async with aclosing(answer.stream()) as pieces:
-            async for seq, text in pieces:
-                if not await self._deliver(protocol.Delta(run=answer.run, seq=seq, text=text)):
+            async for piece in pieces:
+                if not await self._deliver(protocol.Delta(run=answer.run, **piece._asdict())):
                     return answer.interrupt()
 
     async def _finish(self, answer: Answer, streaming: asyncio.Task[None]) -> None:
@@ -138,7 +138,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 def _end_of(answer: Answer) -> protocol.End:
     return protocol.End(
         run=answer.run,
-        seq=len(answer.pieces),
+        seq=answer.seq,
         outcome=answer.status.value,
         text=answer.text,
         html=markdown.render(answer.text),

@@ -73,12 +73,17 @@ class Started(BaseModel):
 
 
 class Delta(BaseModel):
-    """The next piece of the answer."""
+    """The next piece of the answer.
+
+    With `restart` it is the first piece of a new answer: the provider broke off, and another one begins anew. What was
+    shown of the run before is void. Sequence numbers go on.
+    """
 
     type: Literal["delta"] = "delta"
     run: UUID
     seq: int
     text: str
+    restart: bool = False
 
 
 class Usage(BaseModel):

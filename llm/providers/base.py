@@ -68,13 +68,15 @@ async def complete(provider: Provider, request: Request) -> Completion:
 
 
 async def gather(chunks: AsyncGenerator[Chunk], name: str) -> Completion:
-    """Join a stream into one answer.
+    """Join a stream into one answer; what was said before a restart is dropped.
 
     Raises BrokenAnswer where the stream has no end mark.
     """
     text: list[str] = []
     async with aclosing(chunks):
         async for chunk in chunks:
+            if chunk.restart:
+                text.clear()
             text.append(chunk.text)
             if chunk.finish is not None:
                 return Completion(

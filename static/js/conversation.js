@@ -76,6 +76,11 @@ export class Exchange {
     this.conversation.toEnd();
   }
 
+  // Another model begins anew: what was shown is not part of its answer.
+  restart() {
+    this.text = null;
+  }
+
   // `facts`: state, html, error, provider, model, fallback, first_token_ms, total_ms
   end(facts) {
     const data = this.element.dataset;

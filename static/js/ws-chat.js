@@ -43,6 +43,7 @@ export class WsChat {
         return this.begin(frame.run);
       case "delta":
         this.run.seen = frame.seq;
+        if (frame.restart) this.run.exchange.restart();
         return this.run.exchange.append(frame.text);
       case "end":
         this.run.exchange.end({ ...frame, ...frame.timings, state: OUTCOMES[frame.outcome] });

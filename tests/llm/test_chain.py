@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+import uuid
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +12,7 @@ from llm import chain as chains
 from llm import errors
 from llm.chain import Chain
 from llm.providers.scripted import Scene, Scripted
-from llm.types import Chunk, Message, Request, Usage
+from llm.types import Call, Chunk, Message, Request, Usage
 from tests.llm.providers.peers import OllamaPeer, OpenAIPeer
 from tests.llm.servers.wire import Scene as WireScene
 
@@ -48,11 +51,11 @@ async def test_what_no_database_can_store_is_replaced():
     assert (await chain(Scripted([scene])).complete(QUESTION)).text == "one\ufffd \ufffdtwo"
 
 
-async def test_the_last_chunk_says_who_answered():
+async def test_every_chunk_says_who_answers():
     chunks = [chunk async for chunk in chain(Counting("a", GOOD)).stream(QUESTION)]
     assert chunks == [
-        Chunk("Good "),
-        Chunk("day"),
+        Chunk("Good ", provider="a", model="script"),
+        Chunk("day", provider="a", model="script"),
         Chunk(finish="stop", usage=Usage(1, 2), provider="a", model="script"),
     ]
 
@@ -65,13 +68,126 @@ async def test_the_next_provider_answers_where_the_first_fails_before_its_first_
     assert (completion.text, completion.provider, completion.fallback) == ("Good day", "b", True)
 
 
-async def test_nobody_else_is_asked_after_the_first_piece():
-    first, second = Counting("a", {"answer": "Half an", "error": "broken"}), Counting("b", GOOD)
+async def test_who_breaks_off_in_the_middle_is_not_asked_again():
+    first = Counting("a", {"answer": "Half an", "error": "broken"})
     text = ""
     with pytest.raises(errors.BrokenAnswer, match="a: "):
-        async for chunk in chain(first, second).stream(QUESTION):
+        async for chunk in chain(first).stream(QUESTION):
             text += chunk.text
-    assert (text, first.asked, second.asked) == ("Half an", 1, 0)
+    assert (text, first.asked) == ("Half an", 1)
+
+
+async def test_an_answer_that_breaks_off_is_begun_anew_by_the_next_provider():
+    first, second = Counting("a", {"answer": "Half an", "error": "broken"}), Counting("b", GOOD)
+    chunks = [chunk async for chunk in chain(first, second).stream(QUESTION)]
+    assert [(chunk.text, chunk.provider, chunk.fallback, chunk.restart) for chunk in chunks] == [
+        ("Half ", "a", False, False),
+        ("an", "a", False, False),
+        ("Good ", "b", True, True),
+        ("day", "b", True, False),
+        ("", "b", True, False),
+    ]
+    completion = await chain(Counting("a", {"answer": "Half an", "error": "broken"}), second).complete(QUESTION)
+    assert (completion.text, completion.provider, completion.fallback) == ("Good day", "b", True)
+
+
+async def test_an_answer_that_nobody_can_begin_anew_ends_with_its_own_failure():
+    first = Counting("a", {"answer": "Half an", "error": "broken"})
+    with pytest.raises(errors.BrokenAnswer, match="a: "):
+        await chain(first, Counting("b", FAULT), Counting("c", {"error": "unreachable"})).complete(QUESTION)
+
+
+async def test_what_a_safety_filter_cut_is_not_asked_elsewhere():
+    second = Counting("b", GOOD)
+    with pytest.raises(errors.Refused):
+        await chain(Counting("a", {"answer": "Half an", "error": "refused"}), second).complete(QUESTION)
+    assert second.asked == 0
+
+
+class Noting:
+    """A breaker that notes what it is told."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.told: list[str] = []
+
+    async def admits(self, provider: str) -> bool:
+        return provider not in self.refused
+
+    async def succeeded(self, provider: str) -> None:
+        self.told.append(f"{provider} succeeded")
+
+    async def failed(self, provider: str) -> None:
+        self.told.append(f"{provider} failed")
+
+
+def watched(*providers, breaker: Noting | None = None) -> tuple[Chain, list[Call]]:
+    calls: list[Call] = []
+    made = Chain(
+        providers, first_token_seconds=5, answer_seconds=10, purpose="sql", breaker=breaker, record=calls.append
+    )
+    return made, calls
+
+
+async def test_a_provider_that_is_not_admitted_is_not_asked():
+    first, breaker = Counting("a", GOOD), Noting("a")
+    made, calls = watched(first, Counting("b", GOOD), breaker=breaker)
+    completion = await made.complete(QUESTION)
+    assert (completion.provider, completion.fallback, first.asked) == ("b", True, 0)
+    assert breaker.told == ["b succeeded"]
+    assert [call.provider for call in calls] == ["b"]
+
+
+async def test_providers_of_which_none_is_admitted_are_said_at_once():
+    made, _ = watched(Counting("a", GOOD), Counting("b", GOOD), breaker=Noting("a", "b"))
+    with pytest.raises(errors.NoProviderAnswered) as caught:
+        await made.complete(QUESTION)
+    assert caught.value.public == errors.CircuitOpen.public
+
+
+async def test_the_breaker_learns_of_each_failure_that_may_pass():
+    breaker = Noting()
+    made, _ = watched(Counting("a", FAULT), Counting("b", {"answer": "Half", "error": "broken"}), breaker=breaker)
+    with pytest.raises(errors.BrokenAnswer):
+        await made.complete(QUESTION)
+    assert breaker.told == ["a failed", "a failed", "b succeeded", "b failed"]
+
+
+@pytest.mark.parametrize("failure", ["rejected", "too long", "refused"])
+async def test_the_breaker_does_not_hear_of_failures_that_are_the_questions(failure):
+    breaker = Noting()
+    made, _ = watched(Counting("a", {"error": failure}), breaker=breaker)
+    with pytest.raises(errors.NoProviderAnswered):
+        await made.complete(QUESTION)
+    assert breaker.told == []
+
+
+async def test_every_call_is_recorded_with_what_came_of_it():
+    made, calls = watched(Counting("a", FAULT), Counting("b", GOOD))
+    trace = uuid.uuid4()
+    await made.complete(replace(QUESTION, trace_id=trace))
+    assert [(call.provider, call.outcome, call.fallback) for call in calls] == [
+        ("a", "ProviderFault", False),
+        ("a", "ProviderFault", False),
+        ("b", "stop", True),
+    ]
+    assert [(call.prompt_tokens, call.completion_tokens, call.estimated) for call in calls] == [
+        (0, 0, True),
+        (0, 0, True),
+        (1, 2, False),
+    ]
+    assert {(call.purpose, call.model, call.trace_id) for call in calls} == {("sql", "script", trace)}
+    assert calls[0].first_token_seconds is None
+    assert 0 <= calls[2].first_token_seconds <= calls[2].total_seconds
+
+
+async def test_an_answer_that_is_left_in_the_middle_is_recorded_with_an_estimate():
+    made, calls = watched(Counting("a", {"answer": "one two three", "token_ms": 50}))
+    async with aclosing(made.stream(QUESTION)) as chunks:
+        await anext(chunks)
+    assert [(call.outcome, call.estimated) for call in calls] == [("left", True)]
+    assert calls[0].prompt_tokens > 0
+    assert calls[0].completion_tokens > 0
 
 
 async def test_a_passing_failure_is_tried_once_more_and_is_no_fallback():

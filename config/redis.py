@@ -1,0 +1,63 @@
+"""The connections to Redis (or Valkey) that everything but the channel layer shares, once for each event loop."""
+
+import asyncio
+import types
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import redis.asyncio
+from django.conf import settings
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+# Everything that uses Redis also works without it, somehow; nobody waits longer than this, in seconds, to find out.
+PATIENCE = 1.0
+# A burst waits for a connection rather than opening one for each of its requests.
+_CONNECTIONS = 16
+
+Redis: TypeAlias = "redis.asyncio.Redis"
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
+
+
+def client() -> Redis:
+    """Return the client of the running event loop; its connections are closed with the loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = connect(settings.REDIS_URL)
+        _close_with(loop)
+    return _clients[loop]
+
+
+def connect(url: str) -> Redis:
+    """Return a client of one's own, to be closed by the caller."""
+    return redis.asyncio.Redis.from_pool(
+        redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            socket_timeout=PATIENCE,
+            # A connection that the server has closed in the meantime is made again once, at once.
+            retry=Retry(NoBackoff(), 1),
+        )
+    )
+
+
+async def aclose() -> None:
+    """Close the connections of this event loop."""
+    if (open_client := _clients.pop(asyncio.get_running_loop(), None)) is not None:
+        await open_client.aclose()
+
+
+def _close_with(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the client when its loop closes: short-lived loops, as of synchronous callers, tell nobody of their end."""
+    close = loop.close
+
+    def close_after_client(self: asyncio.AbstractEventLoop) -> None:
+        open_client = _clients.pop(loop, None)
+        if open_client is not None and not loop.is_closed():
+            loop.run_until_complete(open_client.aclose())
+        close()
+
+    loop.close = types.MethodType(close_after_client, loop)  # type: ignore[method-assign]
