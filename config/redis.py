@@ -44,6 +44,15 @@ def connect(url: str) -> Redis:
     )
 
 
+def connect_to_listen(url: str) -> Redis:
+    """Return a client for one subscription, to be closed by the caller.
+
+    It waits as long as nothing is said, and a connection that is lost is said to be lost: what was published in the
+    meantime would be missed.
+    """
+    return redis.asyncio.Redis.from_url(url, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))
+
+
 async def aclose() -> None:
     """Close the connections of this event loop."""
     if (open_client := _clients.pop(asyncio.get_running_loop(), None)) is not None:

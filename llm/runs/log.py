@@ -1,0 +1,340 @@
+"""The run log of a process: opens runs, serves readers, and keeps both and the store in step.
+
+Whoever reads in the process that writes is given each piece at once, and the store gets it beside that; so a store that
+is slow or away delays nobody there. Whoever reads elsewhere is told by the store that there is something new, over one
+connection for each process however many runs it follows, and all of it is read in one round trip.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from config import redis
+from llm.runs.events import End, Event, text_of
+from llm.runs.feeds import Feed
+from llm.runs.store import APPENDED, ENDED, GONE, TAKEN, Batch, RunInfo, Store, channel_of
+from llm.runs.writers import MAX_CHARACTERS, RunFull, Writer
+
+__all__ = ["LEASE", "MAX_CHARACTERS", "RunFull", "RunLog", "Snapshot", "Writer", "log"]
+
+logger = structlog.get_logger(__name__)
+
+# Seconds of silence after which a writer's process counts as lost. It says three times in that time that it lives.
+LEASE = 15.0
+# Seconds until Redis is tried again, at first and at most.
+_AGAIN = (0.05, 2.0)
+# Seconds after which the listener looks whether anybody still needs it.
+_LOOK_EVERY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment: the text, and the cursor from which to read on. `end` is None while it is written."""
+
+    text: str
+    seq: int
+    end: End | None
+
+
+class RunLog:
+    """The runs that this process writes and reads."""
+
+    def __init__(self, client: redis.Redis, url: str, *, lease: float = LEASE) -> None:
+        self._process = uuid.uuid4().hex
+        self._store = Store(client, lease=lease)
+        self._url = url
+        self._lease = lease
+        self._writers: dict[UUID, Writer] = {}
+        # Runs of other processes that are read here.
+        self._mirrors: dict[UUID, Feed] = {}
+        self._unstored: dict[UUID, Writer] = {}
+        self._stale: dict[UUID, Feed] = {}
+        # Of which the store need not tell us any more.
+        self._left: set[UUID] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def open(self, run: UUID, *, owner: str, leased: bool = True, on_stop: Callable[[], None] = lambda: None) -> Writer:
+        """Return the writer of a new run. Waits for nothing.
+
+        A leased run is ended as interrupted when this process is lost; else somebody must take it over.
+        """
+        return self._write(run, owner=owner, leased=leased, base=0, on_stop=on_stop, token=uuid.uuid4().hex)
+
+    async def take_over(
+        self, run: UUID, *, owner: str, leased: bool = False, on_stop: Callable[[], None] = lambda: None
+    ) -> Writer:
+        """Return the writer of another attempt, which replaces what earlier ones wrote; they can write no more.
+
+        Raises RunEnded, and RedisError where Redis is away.
+        """
+        token = uuid.uuid4().hex
+        base = await self._store.take_over(run, writer=token, process=self._process, owner=owner)
+        return self._write(run, owner=owner, leased=leased, base=base, on_stop=on_stop, token=token)
+
+    async def read(self, run: UUID, after: int = 0) -> AsyncGenerator[Event]:
+        """Yield what follows a number: what there is, then what comes, up to the end.
+
+        Where there is more than one delta they come as one, with the number of the last. A run that does not exist yet
+        is waited for, and one that exists no more, too: see `info`.
+        """
+        while True:
+            feed = self._feed(run)
+            try:
+                with feed.reader() as changed:
+                    while not feed.abandoned:
+                        changed.clear()
+                        for event in feed.after(after):
+                            yield event
+                            if isinstance(event, End):
+                                return
+                            after = event.seq
+                        await changed.wait()
+            finally:
+                self._leave(feed)
+
+    async def snapshot(self, run: UUID) -> Snapshot:
+        """Return text and cursor of a run, read in one step. Raises RedisError."""
+        writer = self._writers.get(run)
+        events = list(writer.feed.events) if writer else (await self._store.read([(run, 0)]))[0]
+        end = events[-1] if events and isinstance(events[-1], End) else None
+        return Snapshot(text_of(events, end.last if end else None), events[-1].seq if events else 0, end)
+
+    async def info(self, run: UUID) -> RunInfo | None:
+        """Return what is known of a run, None where it does not exist. Raises RedisError."""
+        if (writer := self._writers.get(run)) is not None:
+            return RunInfo(writer.owner, writer.feed.last, writer.feed.end is not None)
+        return await self._store.info(run)
+
+    async def stop(self, run: UUID, seen: int) -> bool:
+        """Stop a run, in whatever process it is written, after the delta with the number `seen`.
+
+        Returns False where it is not being written. Raises RedisError.
+        """
+        if (writer := self._writers.get(run)) is not None:
+            going_on = not writer.stopped
+            writer.stop(seen)
+            return going_on
+        return await self._store.stop(run, seen)
+
+    async def end(self, run: UUID, outcome: str, data: Mapping[str, Any] | None = None) -> bool:
+        """End a run from outside its writer; returns False where it has ended already. Raises RedisError."""
+        return await self._store.end(run, outcome, dict(data or {}))
+
+    async def reap(self) -> list[UUID]:
+        """End the leased runs whose process is lost, and return them. Raises RedisError."""
+        reaped = await self._store.reap()
+        if reaped:
+            logger.warning("runs of a lost process were ended", runs=[str(run) for run in reaped])
+        return reaped
+
+    async def close(self, writer: Writer, seconds: float = redis.PATIENCE) -> bool:
+        """Let go of a writer once the store has what it wrote; returns whether that was so in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not writer.is_settled:
+                    writer.settled.clear()
+                    await writer.settled.wait()
+        self._forget(writer)
+        return writer.is_settled
+
+    async def aclose(self) -> None:
+        """Stop all that runs in the background."""
+        while pending := [task for task in self._tasks.values() if not task.done()]:
+            for task in pending:
+                task.cancel()
+            # Again, because redis-py waits with asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
+            await asyncio.wait(pending, timeout=0.1)
+
+    def _write(
+        self, run: UUID, *, owner: str, leased: bool, base: int, on_stop: Callable[[], None], token: str
+    ) -> Writer:
+        writer = Writer(run, owner=owner, leased=leased, base=base, on_stop=on_stop, changed=self._written, token=token)
+        if (earlier := self._writers.get(run)) is not None:
+            self._lost(earlier)
+        self._writers[run] = writer
+        self._start("listen", self._listen)
+        self._start("tend", self._tend)
+        return writer
+
+    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start one of the background tasks, where it does not run."""
+        running = self._tasks.get(name)
+        if running is None or running.done():
+            self._tasks[name] = asyncio.create_task(work(), name=f"runs: {name}")
+
+    # Writing
+
+    def _written(self, writer: Writer) -> None:
+        self._unstored[writer.run] = writer
+        self._start("append", self._append)
+
+    async def _append(self) -> None:
+        """Bring to the store what was written, of all runs in one round trip."""
+        wait = _AGAIN[0]
+        while self._unstored:
+            writers, self._unstored = self._unstored, {}
+            due = [(writer, batch) for writer in writers.values() if (batch := writer.batch(self._process))]
+            try:
+                replies = await self._store.append([batch for _, batch in due])
+            except RedisError as error:
+                self._unstored = writers | self._unstored
+                logger.warning("runs cannot be stored, trying again", error=type(error).__name__, runs=len(due))
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _AGAIN[1])
+                continue
+            wait = _AGAIN[0]
+            for (writer, batch), reply in zip(due, replies, strict=True):
+                self._answered(writer, batch, reply)
+
+    def _answered(self, writer: Writer, batch: Batch, reply: bytes) -> None:
+        if reply == GONE:
+            writer.append_again()
+            return self._written(writer)
+        if reply == TAKEN or (reply == ENDED and not isinstance(batch.events[-1], End)):
+            return self._lost(writer)
+        writer.appended(batch)
+        if reply not in (APPENDED, ENDED):
+            writer.stop(int(reply))
+        if writer.feed.end is not None and writer.is_settled:
+            self._forget(writer)
+
+    def _forget(self, writer: Writer) -> None:
+        """Let go of a writer; who reads on, reads what others write."""
+        if self._writers.get(writer.run) is writer:
+            del self._writers[writer.run]
+            if writer.feed.end is None:
+                writer.feed.abandon()
+
+    def _lost(self, writer: Writer) -> None:
+        writer.supersede()
+        self._forget(writer)
+
+    # Reading
+
+    def _feed(self, run: UUID) -> Feed:
+        if (writer := self._writers.get(run)) is not None:
+            return writer.feed
+        if run not in self._mirrors:
+            self._mirrors[run] = self._stale[run] = Feed(run)
+            for name, work in (("listen", self._listen), ("tend", self._tend), ("follow", self._follow)):
+                self._start(name, work)
+        return self._mirrors[run]
+
+    def _leave(self, feed: Feed) -> None:
+        if not feed.is_read and self._mirrors.get(feed.run) is feed:
+            del self._mirrors[feed.run]
+            self._stale.pop(feed.run, None)
+            self._left.add(feed.run)
+            self._start("follow", self._follow)
+
+    async def _follow(self) -> None:
+        """Read what is new, of all runs in one round trip, and be told of what comes."""
+        wait = _AGAIN[0]
+        while self._stale or self._left:
+            stale, self._stale = self._stale, {}
+            left, self._left = self._left - set(self._mirrors), set()
+            feeds = [feed for feed in stale.values() if feed.end is None]
+            try:
+                cursors = [(feed.run, feed.last) for feed in feeds]
+                news = await self._store.follow(cursors, process=self._process, left=left)
+            except RedisError as error:
+                self._stale = {run: feed for run, feed in (stale | self._stale).items() if run in self._mirrors}
+                logger.warning("runs cannot be read, trying again", error=type(error).__name__)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _AGAIN[1])
+                continue
+            wait = _AGAIN[0]
+            for feed, events in zip(feeds, news, strict=True):
+                feed.add(events)
+
+    async def _listen(self) -> None:
+        """Hear what other processes have to say about runs, while there is anything to hear."""
+        wait = _AGAIN[0]
+        while self._is_in_use():
+            try:
+                async with redis.connect_to_listen(self._url) as client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(channel_of(self._process))
+                    while self._is_in_use():
+                        if (message := await pubsub.get_message(timeout=_LOOK_EVERY)) is not None:
+                            self._hear(message)
+                            wait = _AGAIN[0]
+            except RedisError as error:
+                logger.warning("nobody tells us about runs, trying again", error=type(error).__name__)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _AGAIN[1])
+
+    def _is_in_use(self) -> bool:
+        # A cancellation that was swallowed (see `aclose`) must not leave a task that lives for ever.
+        task = asyncio.current_task()
+        return bool(self._writers or self._mirrors) and not (task and task.cancelling())
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            # Much may have been said before.
+            self._look_at_mirrors()
+            self._start("beat", self._beat)
+        elif message["type"] == "message":
+            run_id, word = message["data"].decode().split()
+            self._hear_of(UUID(run_id), word)
+
+    def _hear_of(self, run: UUID, word: str) -> None:
+        writer = self._writers.get(run)
+        if word == "+":
+            if run in self._mirrors:
+                self._stale[run] = self._mirrors[run]
+            self._start("follow", self._follow)
+        elif word == "-":
+            # Perhaps it was an earlier writer of this process that lost the run.
+            self._start("beat", self._beat)
+        elif writer is not None:
+            writer.stop(int(word))
+
+    async def _tend(self) -> None:
+        """Say that our writers are alive, and where we follow others, end those that are not."""
+        while self._writers or self._mirrors:
+            await self._beat()
+            if self._mirrors:
+                with suppress(RedisError):
+                    await self.reap()
+            # The store may have forgotten to tell us.
+            self._look_at_mirrors()
+            await asyncio.sleep(self._lease / 3)
+
+    async def _beat(self) -> None:
+        """Say that our writers are alive, and learn which of them have lost their run."""
+        if not (writers := dict(self._writers)):
+            return
+        try:
+            lost = await self._store.beat({run: writer.token for run, writer in writers.items()})
+        except RedisError as error:
+            logger.warning("no heartbeat, Redis is away", error=type(error).__name__)
+            return
+        for run in lost:
+            if writers[run].feed.end is None:
+                self._lost(writers[run])
+
+    def _look_at_mirrors(self) -> None:
+        if self._mirrors:
+            self._stale |= self._mirrors
+            self._start("follow", self._follow)
+
+
+_logs: dict[asyncio.AbstractEventLoop, RunLog] = {}
+
+
+def log() -> RunLog:
+    """Return the run log of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _logs:
+        for closed in [each for each in _logs if each.is_closed()]:
+            del _logs[closed]
+        _logs[loop] = RunLog(redis.client(), settings.REDIS_URL)
+    return _logs[loop]

@@ -1,0 +1,180 @@
+"""Who writes a run: hands each piece to this process's readers at once, and leaves the store to the log."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from llm.runs.events import Delta, End, text_of
+from llm.runs.feeds import Feed
+from llm.runs.store import Batch
+
+# An answer's length, at most: what nobody can take fast enough lies in memory.
+MAX_CHARACTERS = 200_000
+
+# Events per second, above which pieces are joined; so many more may come at once.
+_RATE = 50.0
+_BURST = 10.0
+
+
+class RunFull(Exception):
+    """The answer has reached its greatest length; what fitted was written."""
+
+
+class Writer:
+    """Writes one run; made by `RunLog.open` and `RunLog.take_over`.
+
+    `on_stop` is called once, when somebody stops the run or another attempt has replaced this one. From then on
+    pieces are dropped.
+    """
+
+    def __init__(
+        self,
+        run: uuid.UUID,
+        *,
+        owner: str,
+        leased: bool,
+        base: int,
+        on_stop: Callable[[], None],
+        changed: Callable[["Writer"], None],
+        token: str,
+    ) -> None:
+        self.run = run
+        self.owner = owner
+        self.leased = leased
+        self.token = token
+        self.feed = Feed(run)
+        # The number of the last delta that the visitor had seen when they stopped the run, None if they did not.
+        self.seen: int | None = None
+        # Whether somebody else has ended or replaced the run.
+        self.superseded = False
+        self.settled = asyncio.Event()
+        self._base = base
+        self._seq = base
+        self._restart = base > 0
+        self._appended = 0
+        self._characters = 0
+        self._on_stop = on_stop
+        self._changed = changed
+        self._pending: list[str] = []
+        self._emitting: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._credit = _BURST
+        self._credited_at = self._loop.time()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to be written."""
+        return self.seen is not None or self.superseded or self.feed.end is not None
+
+    @property
+    def text(self) -> str:
+        """The answer so far; of a stopped run what the visitor had seen of it."""
+        text = text_of(self.feed.events, self.seen)
+        return text if self.stopped else text + "".join(self._pending)
+
+    def write(self, text: str, *, restart: bool = False) -> None:
+        """Add a piece; with `restart` it replaces what came before. Raises RunFull."""
+        if self.stopped:
+            return
+        if restart:
+            self._emit()
+            self._restart, self._characters = True, 0
+        piece = text[: MAX_CHARACTERS - self._characters]
+        if piece or restart:
+            self._characters += len(piece)
+            self._pending.append(piece)
+            self._emit_soon()
+        if len(piece) < len(text):
+            raise RunFull
+
+    def end(self, outcome: str, data: Mapping[str, Any] | None = None) -> End:
+        """Write the end, where nobody else has; returns it."""
+        if (end := self.feed.end) is not None:
+            return end
+        if not self.stopped:
+            self._emit()
+        self._cancel_pending()
+        last = self._seq if self.seen is None else min(self.seen, self._seq)
+        end = End(self._seq + 1, outcome, last, data or {})
+        self.feed.add([end])
+        self._changed(self)
+        return end
+
+    def stop(self, seen: int) -> None:
+        """Stop at a visitor's wish."""
+        if not self.stopped:
+            self._cancel_pending()
+            self.seen = seen
+            self._on_stop()
+
+    def supersede(self) -> None:
+        """Learn that somebody else has ended or replaced the run; what the store did not take is lost."""
+        if not self.superseded:
+            was_stopped = self.stopped
+            self._cancel_pending()
+            self.superseded = True
+            self.settled.set()
+            if not was_stopped:
+                self._on_stop()
+
+    def batch(self, process: str) -> Batch | None:
+        """Return what the store does not have yet, None where that is nothing."""
+        events = self.feed.events[self._appended :]
+        if not events or self.superseded:
+            return None
+        return Batch(
+            run=self.run,
+            writer=self.token,
+            process=process,
+            owner=self.owner,
+            leased=self.leased,
+            fresh=self._appended == 0,
+            events=events,
+        )
+
+    def appended(self, batch: Batch) -> None:
+        """Learn that the store has these events."""
+        self._appended += len(batch.events)
+        if self.is_settled:
+            self.settled.set()
+
+    def append_again(self) -> None:
+        """Learn that the store has lost the run."""
+        self._appended = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the store has everything."""
+        return self.superseded or (self._appended == len(self.feed.events) and not self._pending)
+
+    def _emit_soon(self) -> None:
+        """Emit now, or, where pieces come faster than anybody reads, a little later with what comes until then."""
+        if self._emitting is not None:
+            return
+        now = self._loop.time()
+        self._credit = min(_BURST, self._credit + (now - self._credited_at) * _RATE)
+        self._credited_at = now
+        if self._credit >= 1:
+            self._emit()
+        else:
+            self._emitting = self._loop.call_later((1 - self._credit) / _RATE, self._emit)
+
+    def _emit(self) -> None:
+        text = "".join(self._pending)
+        pending = bool(self._pending)
+        self._cancel_pending()
+        if not pending:
+            return
+        self._credit -= 1
+        self._seq += 1
+        self.feed.add([Delta(self._seq, text, self._restart)])
+        self._restart = False
+        self.settled.clear()
+        self._changed(self)
+
+    def _cancel_pending(self) -> None:
+        if self._emitting is not None:
+            self._emitting.cancel()
+            self._emitting = None
+        self._pending.clear()
