@@ -7,7 +7,7 @@ connection for each process however many runs it follows, and all of it is read 
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -59,12 +59,22 @@ class RunLog:
         self._stale: dict[UUID, Feed] = {}
         # Of which the store need not tell us any more.
         self._left: set[UUID] = set()
+        # Whether some of our writers may have lost their run.
+        self._in_doubt = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Whether Redis tells us what is new, and whether what it told us of could be read.
+        self._told, self._reading = False, True
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing can be read now of what other processes write: Redis is away, or has only just come back."""
+        return not (self._told and self._reading)
 
     def open(self, run: UUID, *, owner: str, leased: bool = True, on_stop: Callable[[], None] = lambda: None) -> Writer:
         """Return the writer of a new run. Waits for nothing.
 
-        A leased run is ended as interrupted when this process is lost; else somebody must take it over.
+        A leased run is ended as interrupted when this process is lost. A run that may have several attempts is taken
+        over from the first on: until the store has heard of an opened one, nobody could take it over.
         """
         return self._write(run, owner=owner, leased=leased, base=0, on_stop=on_stop, token=uuid.uuid4().hex)
 
@@ -100,12 +110,15 @@ class RunLog:
             finally:
                 self._leave(feed)
 
-    async def snapshot(self, run: UUID) -> Snapshot:
-        """Return text and cursor of a run, read in one step. Raises RedisError."""
+    async def snapshot(self, run: UUID, seen: int | None = None) -> Snapshot:
+        """Return text and cursor of a run, read in one step. Raises RedisError.
+
+        Of one that is still written, the text up to the event with the number `seen`, where that is given.
+        """
         writer = self._writers.get(run)
         events = list(writer.feed.events) if writer else (await self._store.read([(run, 0)]))[0]
         end = events[-1] if events and isinstance(events[-1], End) else None
-        return Snapshot(text_of(events, end.last if end else None), events[-1].seq if events else 0, end)
+        return Snapshot(text_of(events, end.last if end else seen), events[-1].seq if events else 0, end)
 
     async def info(self, run: UUID) -> RunInfo | None:
         """Return what is known of a run, None where it does not exist. Raises RedisError."""
@@ -127,6 +140,10 @@ class RunLog:
     async def end(self, run: UUID, outcome: str, data: Mapping[str, Any] | None = None) -> bool:
         """End a run from outside its writer; returns False where it has ended already. Raises RedisError."""
         return await self._store.end(run, outcome, dict(data or {}))
+
+    async def forget(self, runs: Iterable[UUID]) -> None:
+        """Delete runs that have ended, so that each may begin anew. Raises RedisError."""
+        await self._store.forget(runs)
 
     async def reap(self) -> list[UUID]:
         """End the leased runs whose process is lost, and return them. Raises RedisError."""
@@ -160,6 +177,7 @@ class RunLog:
         if (earlier := self._writers.get(run)) is not None:
             self._lost(earlier)
         self._writers[run] = writer
+        self._written(writer)
         self._start("listen", self._listen)
         self._start("tend", self._tend)
         return writer
@@ -198,7 +216,7 @@ class RunLog:
         if reply == GONE:
             writer.append_again()
             return self._written(writer)
-        if reply == TAKEN or (reply == ENDED and not isinstance(batch.events[-1], End)):
+        if reply == TAKEN or (reply == ENDED and writer.feed.end is None):
             return self._lost(writer)
         writer.appended(batch)
         if reply not in (APPENDED, ENDED):
@@ -246,12 +264,13 @@ class RunLog:
                 cursors = [(feed.run, feed.last) for feed in feeds]
                 news = await self._store.follow(cursors, process=self._process, left=left)
             except RedisError as error:
+                self._reading = False
                 self._stale = {run: feed for run, feed in (stale | self._stale).items() if run in self._mirrors}
                 logger.warning("runs cannot be read, trying again", error=type(error).__name__)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _AGAIN[1])
                 continue
-            wait = _AGAIN[0]
+            wait, self._reading = _AGAIN[0], True
             for feed, events in zip(feeds, news, strict=True):
                 feed.add(events)
 
@@ -268,8 +287,11 @@ class RunLog:
                             wait = _AGAIN[0]
             except RedisError as error:
                 logger.warning("nobody tells us about runs, trying again", error=type(error).__name__)
+                self._told = False
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _AGAIN[1])
+            finally:
+                self._told = False
 
     def _is_in_use(self) -> bool:
         # A cancellation that was swallowed (see `aclose`) must not leave a task that lives for ever.
@@ -278,9 +300,10 @@ class RunLog:
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "subscribe":
+            self._told = True
             # Much may have been said before.
             self._look_at_mirrors()
-            self._start("beat", self._beat)
+            self._doubt()
         elif message["type"] == "message":
             run_id, word = message["data"].decode().split()
             self._hear_of(UUID(run_id), word)
@@ -293,7 +316,7 @@ class RunLog:
             self._start("follow", self._follow)
         elif word == "-":
             # Perhaps it was an earlier writer of this process that lost the run.
-            self._start("beat", self._beat)
+            self._doubt()
         elif writer is not None:
             writer.stop(int(word))
 
@@ -307,6 +330,16 @@ class RunLog:
             # The store may have forgotten to tell us.
             self._look_at_mirrors()
             await asyncio.sleep(self._lease / 3)
+
+    def _doubt(self) -> None:
+        self._in_doubt = True
+        self._start("make sure", self._make_sure)
+
+    async def _make_sure(self) -> None:
+        # A heartbeat that is under way may have looked too early.
+        while self._in_doubt:
+            self._in_doubt = False
+            await self._beat()
 
     async def _beat(self) -> None:
         """Say that our writers are alive, and learn which of them have lost their run."""

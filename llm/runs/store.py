@@ -138,7 +138,10 @@ local function finish(stream, hash, run, outcome, data, keep)
     local state = redis.call('HMGET', hash, 'ended', 'seq', 'stop', 'process')
     if state[1] then return 0 end
     local seq = tonumber(state[2] or 0)
-    local last = math.min(seq, tonumber(state[3] or seq))
+    -- An attempt that has written nothing yet made nothing void.
+    local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+    local last = newest and tonumber(string.match(newest[1], '%d+')) or 0
+    last = math.min(last, tonumber(state[3] or last))
     local content = '{"outcome":' .. cjson.encode(outcome) .. ',"last":' .. string.format('%.0f', last)
     redis.call('XADD', stream, string.format('%.0f-0', seq + 1), 'e', content .. ',"data":' .. data .. '}')
     redis.call('HSET', hash, 'ended', '1', 'seq', string.format('%.0f', seq + 1))
@@ -252,6 +255,11 @@ class Store:
     async def end(self, run: UUID, outcome: str, data: dict[str, Any]) -> bool:
         """End a run from outside; returns False where it has ended already."""
         return bool(await self._run(_END, _keys(run), [str(run), outcome, json.dumps(data), KEPT]))
+
+    async def forget(self, runs: Iterable[UUID]) -> None:
+        """Delete runs, so that each may begin anew."""
+        if keys := [key for run in runs for key in _keys(run)]:
+            await self._redis.delete(*keys)
 
     async def reap(self) -> list[UUID]:
         """End the runs whose process is lost, as interrupted; returns them."""

@@ -53,6 +53,8 @@ class Writer:
         self._seq = base
         self._restart = base > 0
         self._appended = 0
+        # Whether the store knows of the run: who is lost before the first piece must be missed, too.
+        self._registered = False
         self._characters = 0
         self._on_stop = on_stop
         self._changed = changed
@@ -93,6 +95,9 @@ class Writer:
         if (end := self.feed.end) is not None:
             return end
         if not self.stopped:
+            if self._restart and not self._pending:
+                # What an earlier attempt wrote is void also where this one had nothing to say.
+                self._pending.append("")
             self._emit()
         self._cancel_pending()
         last = self._seq if self.seen is None else min(self.seen, self._seq)
@@ -121,7 +126,7 @@ class Writer:
     def batch(self, process: str) -> Batch | None:
         """Return what the store does not have yet, None where that is nothing."""
         events = self.feed.events[self._appended :]
-        if not events or self.superseded:
+        if self.superseded or (self._registered and not events):
             return None
         return Batch(
             run=self.run,
@@ -135,6 +140,7 @@ class Writer:
 
     def appended(self, batch: Batch) -> None:
         """Learn that the store has these events."""
+        self._registered = True
         self._appended += len(batch.events)
         if self.is_settled:
             self.settled.set()
@@ -142,11 +148,13 @@ class Writer:
     def append_again(self) -> None:
         """Learn that the store has lost the run."""
         self._appended = 0
+        self._registered = False
 
     @property
     def is_settled(self) -> bool:
         """Whether the store has everything."""
-        return self.superseded or (self._appended == len(self.feed.events) and not self._pending)
+        stored = self._registered and self._appended == len(self.feed.events)
+        return self.superseded or (stored and not self._pending)
 
     def _emit_soon(self) -> None:
         """Emit now, or, where pieces come faster than anybody reads, a little later with what comes until then."""
@@ -166,7 +174,7 @@ class Writer:
         self._cancel_pending()
         if not pending:
             return
-        self._credit -= 1
+        self._credit = max(0.0, self._credit - 1)
         self._seq += 1
         self.feed.add([Delta(self._seq, text, self._restart)])
         self._restart = False

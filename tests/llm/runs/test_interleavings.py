@@ -75,13 +75,16 @@ class World:
     writers: list[Writer] = field(default_factory=list)
     written: dict[int, Event] = field(default_factory=dict)
 
-    async def begin(self) -> None:
+    async def begin(self, *, taken_over: bool) -> None:
         for number in range(PROCESSES):
             self.lives.append(AsyncExitStack())
             self.logs.append(await self.lives[number].enter_async_context(process()))
             self.stack.push_async_callback(lambda number=number: self.lives[number].aclose())
-        self.writer = self.logs[0].open(self.run, owner="me")
-        self.writers.append(self.writer)
+        if taken_over:
+            await self.take_over(0)
+        else:
+            self.writer = self.logs[0].open(self.run, owner="me")
+            self.writers.append(self.writer)
 
     def note(self) -> None:
         """Note what all writers have ever written."""
@@ -163,7 +166,7 @@ class World:
 async def play(script: list[tuple]) -> None:
     async with AsyncExitStack() as stack:
         world = World(stack)
-        await world.begin()
+        await world.begin(taken_over=("take over",) in [step[:1] for step in script])
         for step in script:
             await world.do(step)
             world.check()

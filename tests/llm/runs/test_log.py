@@ -255,6 +255,26 @@ async def test_a_reader_that_had_more_than_the_store_is_not_confused_by_the_next
     assert (await collect(here, run, after=4))[0] == "uno due tre"
 
 
+async def test_an_attempt_that_says_nothing_leaves_nothing_of_the_one_before(processes, run):
+    lost, here = await processes(), await processes()
+    (await lost.take_over(run, owner="me")).write("half ")
+    await until_stored(here, run, 1)
+    (await here.take_over(run, owner="me")).end("error")
+    assert (await collect(lost, run, after=1))[0] == ""
+    await until_stored(here, run, ATTEMPT + 2)
+    assert (await here.snapshot(run)).text == ""
+
+
+async def test_an_attempt_that_is_lost_before_it_says_anything_makes_nothing_void(processes, run):
+    first_try, second_try, here = await processes(), await processes(), await processes()
+    (await first_try.take_over(run, owner="me")).write("half ")
+    await until_stored(here, run, 1)
+    await second_try.take_over(run, owner="me")
+    await here.end(run, "interrupted")
+    snapshot = await here.snapshot(run)
+    assert (snapshot.text, snapshot.end.last) == ("half ", 1)
+
+
 async def test_fast_pieces_are_joined_and_slow_ones_are_not(processes, run):
     log = await processes()
     writer = log.open(run, owner="me")
