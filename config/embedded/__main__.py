@@ -13,6 +13,7 @@ from pathlib import Path
 from config.embedded import servers
 from config.embedded.console import Console
 from config.embedded.errors import EmbeddedError
+from config.embedded.serving import Plan
 from config.embedded.state import State
 from config.embedded.supervisor import Supervisor
 
@@ -25,12 +26,13 @@ async def main(choice: servers.Choice, state: State) -> None:
         settings = await servers.start(choice, state, supervisor)
         state.serves(url=None, settings=settings)
         print(json.dumps(settings), flush=True)
-        await _end_of_input()
+        await end_of_input()
 
     await supervisor.run(work())
 
 
-async def _end_of_input() -> None:
+async def end_of_input() -> None:
+    """Return once whoever started us closes our standard input, or ends."""
     stream = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
     while await stream.read(1024):
@@ -47,6 +49,7 @@ if __name__ == "__main__":
     names = tuple(arguments.only or servers.NAMES)
     try:
         with State(arguments.data) as held:
-            asyncio.run(main(servers.Choice(names, not arguments.throw_away, arguments.model), held))
+            models = Plan(arguments.model, arguments.model) if arguments.model else None
+            asyncio.run(main(servers.Choice(names, not arguments.throw_away, models), held))
     except EmbeddedError as error:
         sys.exit(str(error))

@@ -20,27 +20,42 @@ from config.embedded.wheels import folder_of
 
 CONTEXT_TOKENS = 8192
 PARALLEL_ANSWERS = 4
+# llama.cpp keeps the beginnings of conversations for the next question; its own bound is 8 GiB.
+PROMPT_CACHE_MIB = 512
 _SOURCES = Path(__file__).resolve().parents[2]
 
 
-def server(state: State, model_file: Path | None = None) -> tuple[Program, dict[str, str]]:
-    """Return the program and the settings that lead to it, for a GGUF file or the one that is installed.
+def server(state: State, file: Path, *, name: str = "model", instead: Path | None = None) -> tuple[Program, str]:
+    """Return the program that serves a GGUF file, and its address.
 
-    Raises EmbeddedError.
+    `instead` is the file that is served under the same address when this one cannot be loaded or its server fails
+    again and again. Raises EmbeddedError.
     """
     folder_of("xllamacpp")
-    port = state.port("model")
-    file = model_file.absolute() if model_file else installed_model()
-    program = Program(
-        name="model",
-        argv=(sys.executable, "-m", "config.embedded.model", "--port", str(port), "--model", str(file)),
-        cwd=_SOURCES,
-        env=bare_environment() | {"PYTHONUNBUFFERED": "1"},
-        ready=partial(answers_http, port, "/health"),
-        # A large file on a slow disk.
-        ready_timeout=300,
-    )
-    return program, {"LLM_LOCAL_URL": f"http://{HOST}:{port}"}
+    port = state.port(name)
+
+    def program(model_file: Path, replacement: Program | None) -> Program:
+        return Program(
+            name=name,
+            argv=(
+                sys.executable,
+                "-m",
+                "config.embedded.model",
+                "--port",
+                str(port),
+                "--model",
+                str(model_file.absolute()),
+            ),
+            cwd=_SOURCES,
+            env=bare_environment() | {"PYTHONUNBUFFERED": "1"},
+            ready=partial(answers_http, port, "/health"),
+            # A large file on a slow disk.
+            ready_timeout=300,
+            instead=replacement,
+        )
+
+    spare = program(instead, None) if instead is not None and instead != file else None
+    return program(file, spare), f"http://{HOST}:{port}"
 
 
 def installed_model() -> Path:
@@ -72,6 +87,7 @@ def serve(port: int, file: Path) -> None:
     parameters.n_parallel = PARALLEL_ANSWERS
     # The answers share the context; else each would get a quarter of it, however few there are.
     parameters.kv_unified = True
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
     # Errors only: at its default it writes nine lines for each answer.
     parameters.verbosity = 1
     # No pages of its own, and none of other sites: by default every page in the visitor's browser could use it.

@@ -36,7 +36,8 @@ class Program:
 
     `setup` runs before each start, `ready` is asked until it raises nothing, for at most `ready_timeout` seconds.
     The process gets `stop_signal`, and SIGKILL when it is still there `grace` seconds later. `user` is the system
-    account it runs as, None for our own. What a `quiet` one writes is shown only when it fails.
+    account it runs as, None for our own. What a `quiet` one writes is shown only when it fails. `instead` takes its
+    place when it cannot be started, or fails again and again.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Program:
     grace: float = 10
     user: str | None = None
     quiet: bool = False
+    instead: "Program | None" = None
 
 
 @dataclass(eq=False)
@@ -77,7 +79,7 @@ class Child:
                 stdout=write_end,
                 stderr=write_end,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(program.stop_signal),
+                preexec_fn=die_with_parent(program.stop_signal),
                 **_account(program.user),
             )
         except OSError as error:
@@ -201,7 +203,8 @@ async def until_ready(child: Child) -> None:
     )
 
 
-def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child runs before its program so that it gets this signal when we die; None where none can."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -4,10 +4,13 @@ import asyncio
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
+import psutil
+
 from config import demo
-from config.embedded import ports, servers
+from config.embedded import ports, servers, serving
 from config.embedded.console import Console
 from config.embedded.errors import EmbeddedError
 from config.embedded.probes import answers_http
@@ -39,9 +42,8 @@ class Stack:
     async def _work(self) -> None:
         began = time.monotonic()
         self._check_port()
-        settings = self._own_settings() | self._missing(
-            await servers.start(servers_needed(self._environment), self._state, self._supervisor)
-        )
+        choice = await self._choose()
+        settings = self._own_settings() | self._missing(await servers.start(choice, self._state, self._supervisor))
         env = {**os.environ, **settings, "PYTHONUNBUFFERED": "1"}
         await self._supervisor.complete(_program("prepare", env, "manage.py", "prepare"))
         # Only now: until the web server listens, somebody else may take the port.
@@ -54,6 +56,20 @@ class Stack:
             self._console.say(f"The data agent, signed in as a demo analyst (good for a day): {sign_in}")
         self._console.say("Ctrl-C stops everything.")
         await asyncio.Event().wait()
+
+    async def _choose(self) -> servers.Choice:
+        """Return what to start. A model file that has not been checked yet is read, which takes seconds."""
+        names = servers_needed(self._environment)
+        if "model" not in names:
+            return servers.Choice(names)
+        available = psutil.virtual_memory().available
+        models = await asyncio.to_thread(serving.plan, self._state.folder, self._environment.llm_local_model, available)
+        if self._environment.llm_local_sql_url is not None:
+            # SQL is written elsewhere.
+            models = replace(models, sql=models.chat)
+        for remark in models.remarks:
+            self._console.say(remark)
+        return servers.Choice(names, models=models)
 
     def _check_port(self) -> None:
         if self._port is not None and not ports.is_free(self._port):
@@ -70,7 +86,8 @@ class Stack:
         return port
 
     def _own_settings(self) -> dict[str, str]:
-        return self._missing({"SECRET_KEY": secret_key(self._environment, self._state), "DEMO": "true"})
+        own = {"SECRET_KEY": secret_key(self._environment, self._state), "DEMO": "true"}
+        return self._missing(own | {"DATA_FOLDER": str(self._state.folder)})
 
     def _missing(self, settings: dict[str, str]) -> dict[str, str]:
         """Leave out what the environment sets itself."""
@@ -79,17 +96,15 @@ class Stack:
         }
 
 
-def servers_needed(environment: Environment) -> servers.Choice:
-    """Return the servers whose addresses the environment does not have."""
+def servers_needed(environment: Environment) -> tuple[str, ...]:
+    """Return the names of the servers whose addresses the environment does not have."""
     needed = {
         "postgres": environment.database_url is None,
         "kafka": environment.kafka_bootstrap_servers is None,
         "valkey": environment.redis_url is None,
         "model": environment.local_model_named and environment.llm_local_url is None,
     }
-    return servers.Choice(
-        names=tuple(name for name in servers.NAMES if needed[name]), model_file=environment.llm_local_model
-    )
+    return tuple(name for name in servers.NAMES if needed[name])
 
 
 def secret_key(environment: Environment, state: State) -> str:
@@ -107,7 +122,7 @@ def _web(env: dict[str, str], port: int) -> Program:
     # A burst of visitors overflows Twisted's default backlog of 50. Verbosity 0: no line for each request.
     endpoint = f"tcp:port={port}:interface={ports.HOST}:backlog=1024"
     return _program(
-        *("web", env, "-m", "daphne", "-v", "0", "-e", endpoint),
+        *("web", env, "-m", "config.serve", "-v", "0", "-e", endpoint),
         *("--application-close-timeout", str(_APPLICATION_CLOSE_SECONDS), "config.asgi:application"),
         port=port,
     )

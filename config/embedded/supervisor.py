@@ -15,6 +15,8 @@ FIRST_DELAY = 1.0
 LONGEST_DELAY = 30.0
 # A program that ran for so many seconds was well: its next crash counts as its first.
 STEADY = 30.0
+# A program whose restarts have to wait so many times the first delay, which is the third time in a row, is replaced.
+_PATIENCE = 4
 # Two stop signals closer together than this are one: a terminal, `make` and `timeout` may each send theirs.
 _SAME_REQUEST = 0.5
 
@@ -52,7 +54,7 @@ class Supervisor:
         Raises ProcessFailed.
         """
         self._stages.append(tuple(program.name for program in programs))
-        starts = [asyncio.create_task(self._bring_up(program)) for program in programs]
+        starts = [asyncio.create_task(self._bring_up_or_replace(program)) for program in programs]
         try:
             children = await asyncio.gather(*starts)
         except BaseException:
@@ -61,6 +63,10 @@ class Supervisor:
             await asyncio.gather(*starts, return_exceptions=True)
             raise
         self._keepers += [asyncio.create_task(self._keep(child)) for child in children]
+
+    def program(self, name: str) -> Program:
+        """Return the program that runs under this name: the one that was started, or the one that replaced it."""
+        return self._children[name].program
 
     async def complete(self, program: Program) -> None:
         """Run a program to its end. Raises ProcessFailed when it fails."""
@@ -118,13 +124,25 @@ class Supervisor:
         self.console.say(f"{program.name} {ready}.")
         return child
 
+    async def _bring_up_or_replace(self, program: Program) -> Child:
+        try:
+            return await self._bring_up(program)
+        except ProcessFailed as error:
+            if program.instead is None:
+                raise
+            self.console.say(f"{error.summary}; using its replacement.")
+            return await self._bring_up(program.instead)
+
     async def _keep(self, child: Child) -> None:
-        program, delay = child.program, 0.0
+        delay = 0.0
         while True:
             await child.ended()
+            program = child.program
             delay = FIRST_DELAY if child.ran_for >= STEADY else _longer(delay)
-            self.console.say(f"{program.name} {child.how_it_ended()}; starting it again in {delay:g} s.")
-            child, delay = await self._bring_back(program, delay)
+            replaced = self._replacement(program, delay)
+            what = "starting its replacement" if replaced else "starting it again"
+            self.console.say(f"{program.name} {child.how_it_ended()}; {what} in {delay:g} s.")
+            child, delay = await self._bring_back(replaced or program, delay)
 
     async def _bring_back(self, program: Program, delay: float) -> tuple[Child, float]:
         while True:
@@ -133,7 +151,13 @@ class Supervisor:
                 return await self._bring_up(program), delay
             except ProcessFailed as error:
                 delay = _longer(delay)
-                self.console.say(f"{error.summary}; trying again in {delay:g} s.")
+                replaced = self._replacement(program, delay)
+                what = "using its replacement" if replaced else "trying again"
+                self.console.say(f"{error.summary}; {what} in {delay:g} s.")
+                program = replaced or program
+
+    def _replacement(self, program: Program, delay: float) -> Program | None:
+        return program.instead if delay >= _PATIENCE * FIRST_DELAY else None
 
     async def _stop_one(self, child: Child) -> None:
         if not await child.stop():

@@ -1,5 +1,7 @@
 """The embedded servers are what their clients expect, and let nobody in without a password."""
 
+import asyncio
+import io
 import json
 import os
 import subprocess
@@ -16,11 +18,16 @@ from confluent_kafka.admin import AdminClient
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.embedded import model
+from config.embedded import model, servers
+from config.embedded.console import Console
 from config.embedded.errors import EmbeddedError
+from config.embedded.serving import Plan
+from config.embedded.state import State
+from config.embedded.supervisor import Supervisor
 from config.embedded.wheels import folder_of
 from config.env import BASE_DIR
-from tests.conftest import SERVERS
+from tests.config.embedded.test_gguf import WHOLE
+from tests.conftest import SERVERS, SETTINGS
 from tests.servers import process_environment, still_running
 
 _STARTER = """
@@ -30,7 +37,7 @@ servers = Servers("postgres", "valkey")
 print("up", flush=True)
 time.sleep(100)
 """
-DATABASE = SERVERS.settings["DATABASE_URL"]
+DATABASE = SETTINGS["DATABASE_URL"]
 
 
 def test_database_role_owns_its_database_and_is_no_superuser() -> None:
@@ -73,7 +80,7 @@ def test_database_wants_the_right_password(user: str) -> None:
 
 
 def test_servers_listen_on_the_loopback_address_only() -> None:
-    record = json.loads((SERVERS.folder / "data" / "up.json").read_text())
+    record = json.loads((SERVERS[0].folder / "data" / "up.json").read_text())
     addresses = {
         connection.laddr.ip
         for process in record["processes"]
@@ -84,20 +91,20 @@ def test_servers_listen_on_the_loopback_address_only() -> None:
 
 
 def test_no_password_can_be_read_from_a_list_of_processes() -> None:
-    record = json.loads((SERVERS.folder / "data" / "up.json").read_text())
-    secrets = json.loads((SERVERS.folder / "data" / "secrets.json").read_text()).values()
+    record = json.loads((SERVERS[0].folder / "data" / "up.json").read_text())
+    secrets = json.loads((SERVERS[0].folder / "data" / "secrets.json").read_text()).values()
     arguments = [" ".join(psutil.Process(process["pid"]).cmdline()) for process in record["processes"]]
     assert len(arguments) == 3
     assert not [line for line in arguments if any(secret in line for secret in secrets)]
 
 
 def test_broker_answers_a_real_client() -> None:
-    client = AdminClient({"bootstrap.servers": SERVERS.settings["KAFKA_BOOTSTRAP_SERVERS"]})
+    client = AdminClient({"bootstrap.servers": SETTINGS["KAFKA_BOOTSTRAP_SERVERS"]})
     assert client.list_topics(timeout=5).brokers
 
 
 def test_valkey_keeps_values_and_wants_the_password() -> None:
-    address = SERVERS.settings["REDIS_URL"]
+    address = SETTINGS["REDIS_URL"]
     with redis.Redis.from_url(address) as client:
         client.set("tests:key", "value", ex=10)
         assert client.get("tests:key") == b"value"
@@ -215,6 +222,50 @@ def test_model_file_that_is_no_model_fails_with_the_reason(tmp_path: Path) -> No
     assert process.returncode == 1
     assert "model ended" in process.stderr
     assert "broken.gguf" in process.stderr
+
+
+async def test_model_that_cannot_be_loaded_is_replaced_and_its_name_says_so(tmp_path: Path) -> None:
+    # Whole as far as one can see, and of an architecture that does not exist.
+    (tmp_path / "mine.gguf").write_bytes(WHOLE)
+    small = model.installed_model()
+    plan = Plan(tmp_path / "mine.gguf", tmp_path / "mine.gguf", instead=small)
+    with State(tmp_path / "data") as state:
+        supervisor = Supervisor(Console(io.StringIO()))
+        try:
+            settings = await servers.start(servers.Choice(("model",), models=plan), state, supervisor)
+            answered = await asyncio.to_thread(_model_at, settings["LLM_LOCAL_URL"])
+        finally:
+            await supervisor.stop()
+    assert settings["LLM_LOCAL_NAME"] == answered == "SmolLM2-135M-Instruct"
+    assert settings["LLM_LOCAL_REMARK"] == (
+        f"{tmp_path / 'mine.gguf'} could not be loaded. The small model is used instead."
+    )
+    assert not {"LLM_LOCAL_SQL_URL", "LLM_SQL_FIRST_TOKEN_SECONDS"} & settings.keys()
+
+
+async def test_two_models_have_two_servers(tmp_path: Path) -> None:
+    small = model.installed_model()
+    (tmp_path / "Other-Q4_0.gguf").symlink_to(small)
+    with State(tmp_path / "data") as state:
+        supervisor = Supervisor(Console(io.StringIO()))
+        choice = servers.Choice(("model",), models=Plan(small, tmp_path / "Other-Q4_0.gguf", instead=small))
+        try:
+            settings = await servers.start(choice, state, supervisor)
+            chat = await asyncio.to_thread(_model_at, settings["LLM_LOCAL_URL"])
+            sql = await asyncio.to_thread(_model_at, settings["LLM_LOCAL_SQL_URL"])
+        finally:
+            await supervisor.stop()
+    assert (settings["LLM_LOCAL_NAME"], settings["LLM_LOCAL_SQL_NAME"]) == (chat, sql)
+    assert (chat, sql) == ("SmolLM2-135M-Instruct", "Other")
+    assert "LLM_LOCAL_REMARK" not in settings
+    # A larger model is given more time to read its prompt.
+    assert settings["LLM_SQL_FIRST_TOKEN_SECONDS"] == "30"
+
+
+def _model_at(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as response:
+        name: str = json.load(response)["data"][0]["id"]
+        return name
 
 
 def _start(folder: Path) -> tuple[dict[str, str], subprocess.Popen[str]]:

@@ -305,3 +305,31 @@ def test_killed_supervisor_takes_its_children_with_it() -> None:
 
 def _descendants() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if child.name() in {"sh", "sleep"}]
+
+
+async def test_program_that_cannot_be_started_is_replaced(output: io.StringIO) -> None:
+    watched = Supervisor(Console(output))
+    replacement = shell("echo replaced; sleep 60")
+    await watched.start(shell("exit 3", ready=never, instead=replacement))
+    try:
+        await until("replaced", output)
+        assert watched.program("child") is replacement
+        assert "child ended with exit code 3 before it was ready; using its replacement." in output.getvalue()
+    finally:
+        await watched.stop()
+
+
+async def test_program_that_ends_again_and_again_is_replaced_and_not_before(output: io.StringIO, quick: None) -> None:
+    watched = Supervisor(Console(output))
+    await watched.start(shell("echo tried; exit 1", instead=shell("echo replaced; sleep 60")))
+    try:
+        await until("replaced", output)
+        assert output.getvalue().count("tried") == 3
+        assert output.getvalue().count("; starting it again in") == 2
+        assert output.getvalue().count("; starting its replacement in") == 1
+    finally:
+        await watched.stop()
+
+
+async def never() -> None:
+    raise NotReady

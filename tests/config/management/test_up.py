@@ -16,7 +16,7 @@ import pytest
 from config.embedded import ports
 from config.embedded.stack import WEB_PORT
 from config.env import BASE_DIR
-from tests.conftest import SERVERS
+from tests.conftest import SETTINGS
 from tests.servers import Up, process_environment, still_running, up
 
 # The model is slow to answer and has tests of its own.
@@ -130,12 +130,28 @@ def test_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
 
 
 def test_outside_servers_are_used_and_not_started(tmp_path: Path) -> None:
-    outside = {name: value for name, value in SERVERS.settings.items() if name != "ANALYTICS_DATABASE_URL"}
+    outside = {name: value for name, value in SETTINGS.items() if name != "ANALYTICS_DATABASE_URL"}
     with up(tmp_path / "data", SCRIPTED | outside | {"SECRET_KEY": "mine"}) as system:
         assert _get(f"{system.wait_for_url()}/readyz") == 200
-        assert system.record["settings"] == {"DEMO": "true"}
+        assert system.record["settings"] == {"DEMO": "true", "DATA_FOLDER": str(tmp_path / "data")}
         processes: Any = system.record["processes"]
         assert {process["name"] for process in processes} == {"web", "worker"}
+
+
+@pytest.mark.local_model
+def test_model_file_that_is_none_is_refused_and_the_small_model_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "mine.gguf"
+    file.write_bytes(b"GGUF and no more")
+    with up(tmp_path / "data", {"LLM_LOCAL_MODEL": str(file)}) as system:
+        site = system.wait_for_url()
+        settings: Any = system.record["settings"]
+        with urllib.request.urlopen(f"{site}/about/", timeout=10) as response:
+            page = response.read().decode()
+    sentence = f"{file} is damaged (GGUF version 1684955424 is not known). The small model is used instead."
+    assert sentence in system.output
+    assert (settings["LLM_LOCAL_NAME"], settings["LLM_LOCAL_REMARK"]) == ("SmolLM2-135M-Instruct", sentence)
+    assert "LLM_LOCAL_SQL_URL" not in settings
+    assert "Small local model" in page
 
 
 def test_taken_default_port_is_replaced() -> None:
