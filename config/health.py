@@ -1,4 +1,9 @@
-"""Whether this process lives, and whether it can do its work."""
+"""Whether this process lives, and whether it can do its work.
+
+`ready` means that it can. `degraded` means that it can do less, and is no reason to send visitors elsewhere: without
+Redis limits are small and per process, and where every provider of the chat is known to be failing visitors get a
+sentence, which they would not get from a proxy that has no process left. `not ready` (503) means that it cannot.
+"""
 
 import asyncio
 import urllib.request
@@ -16,6 +21,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from kafka_chat import clients
+from llm import breaker
+from llm.shared import Away
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +30,8 @@ log = structlog.get_logger(__name__)
 PATIENCE = 3.0
 
 State = Literal["ok", "away", "not checked"]
+# Without this one everything goes on, somehow.
+_SPARE = "redis"
 
 
 @require_safe
@@ -35,10 +44,26 @@ async def alive(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Say which servers answer; 503 where one that is needed does not."""
+    """Say which servers answer, and which providers' circuits are open; 503 where a server that is needed is away."""
     states = dict(zip(_CHECKS, await asyncio.gather(*map(_state, _CHECKS)), strict=True))
-    able = "away" not in states.values()
-    return JsonResponse({"status": "ready" if able else "not ready", **states}, status=200 if able else 503)
+    circuits = await _circuits()
+    limited = circuits is None or states[_SPARE] == "away"
+    silent = circuits is not None and all(circuits[name] == "open" for name in settings.LLM_CHAINS["chat"])
+    able = all(state != "away" for server, state in states.items() if server != _SPARE)
+    status = "not ready" if not able else "degraded" if limited or silent else "ready"
+    return JsonResponse(
+        {"status": status, **states, "limits": "degraded" if limited else "ok", "circuits": circuits or {}},
+        status=200 if able else 503,
+    )
+
+
+async def _circuits() -> dict[str, breaker.State] | None:
+    """Return where each provider stands, None where nobody knows because Redis is away."""
+    names = [name for chain in settings.LLM_CHAINS.values() for name in chain]
+    try:
+        return {name: circuit.state for name, circuit in (await breaker.from_settings().states(names)).items()}
+    except Away:
+        return None
 
 
 async def _state(server: str) -> State:

@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -6,6 +7,7 @@ from pytest_django import Settings
 
 from config import health
 from config.embedded.ports import any_free
+from llm import breaker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,6 +33,8 @@ async def test_it_is_ready_when_all_servers_answer(async_client: AsyncClient) ->
         "kafka": "ok",
         "redis": "ok",
         "model": "not checked",
+        "limits": "ok",
+        "circuits": {"scripted": "closed"},
     }
 
 
@@ -48,7 +52,33 @@ async def test_it_is_not_ready_when_servers_are_away(async_client: AsyncClient, 
         "kafka": "away",
         "redis": "away",
         "model": "away",
+        "limits": "degraded",
+        "circuits": {},
     }
+
+
+async def test_without_redis_it_can_do_less_and_says_so(async_client: AsyncClient, settings: Settings) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{any_free()}/0"
+    response = await async_client.get("/readyz")
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["status"], body["redis"], body["limits"]) == ("degraded", "away", "degraded")
+
+
+async def test_a_chat_whose_providers_all_fail_is_degraded_and_not_sent_away(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    one, other = (f"provider-{uuid.uuid4()}" for _ in range(2))
+    settings.LLM_CHAINS = {"chat": (one, other), "sql": ("scripted",)}
+    settings.LLM_BREAKER_FAILURES = 1
+    circuits = breaker.from_settings()
+    await circuits.failed(one)
+    response = await async_client.get("/readyz")
+    assert response.json()["status"] == "ready"
+    await circuits.failed(other)
+    response = await async_client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["circuits"] == {one: "open", other: "open", "scripted": "closed"}
 
 
 async def test_a_model_that_others_can_replace_is_not_needed(async_client: AsyncClient, settings: Settings) -> None:
