@@ -171,6 +171,9 @@ class Chain:
             call.outcome = type(error).__name__
             if error.retryable:
                 await self._breaker.failed(provider.name)
+            elif isinstance(error, errors.Refused | errors.TooLong):
+                # It works; it is the question that does not.
+                await self._breaker.succeeded(provider.name)
             raise _Failed(error, answering=call.first_token_seconds is not None) from None
         finally:
             self._record(call.over())

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from llm import breaker, calls, meter
 from llm.chain import Chain
 from llm.providers.base import Provider
 from llm.providers.gemini import Gemini
@@ -13,7 +14,7 @@ from llm.providers.ollama import Ollama
 from llm.providers.openai_compatible import OpenAICompatible
 from llm.providers.scripted import Scripted
 from llm.providers.scripted import load as load_script
-from llm.types import Purpose
+from llm.types import Call, Purpose
 
 T = TypeVar("T")
 
@@ -26,11 +27,21 @@ def chain(purpose: Purpose) -> Chain:
     made = _chains.setdefault(asyncio.get_running_loop(), {})
     if purpose not in made:
         made[purpose] = Chain(
-            [build(name) for name in settings.LLM_CHAINS[purpose]],
-            first_token_seconds=settings.LLM_FIRST_TOKEN_SECONDS,
+            [build(name, purpose) for name in settings.LLM_CHAINS[purpose]],
+            first_token_seconds=(
+                settings.LLM_SQL_FIRST_TOKEN_SECONDS if purpose == "sql" else settings.LLM_FIRST_TOKEN_SECONDS
+            ),
             answer_seconds=settings.LLM_ANSWER_SECONDS,
+            purpose=purpose,
+            breaker=breaker.from_settings(),
+            record=_record,
         )
     return made[purpose]
+
+
+def _record(call: Call) -> None:
+    meter.note(call)
+    calls.record(call)
 
 
 async def aclose() -> None:
@@ -39,11 +50,17 @@ async def aclose() -> None:
         await each.aclose()
 
 
-def build(name: str) -> Provider:
-    """Return the provider of that name, as the settings describe it."""
+def build(name: str, purpose: Purpose = "chat") -> Provider:
+    """Return the provider of that name, as the settings describe it.
+
+    SQL may be written by another local model than the one for all else; that provider is then called "local-sql".
+    """
     environment = settings.ENVIRONMENT
     if name == "local":
-        return OpenAICompatible(name=name, model="local", base_url=f"{_set(environment.llm_local_url)}/v1")
+        url = _set(environment.llm_local_url)
+        if purpose == "sql" and environment.llm_local_sql_url not in (None, url):
+            name, url = "local-sql", _set(environment.llm_local_sql_url)
+        return OpenAICompatible(name=name, model="local", base_url=f"{url}/v1")
     if name == "openai":
         return OpenAICompatible(
             name=name,

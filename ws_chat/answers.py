@@ -10,8 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from llm import registry
+from llm import registry, tokens
 from llm.errors import LLMError
+from llm.meter import Meter
 from llm.types import Chunk, Message, Request, Usage
 from ws_chat.models import ChatMessage, Status
 
@@ -35,6 +36,7 @@ class Answer:
 
     def __init__(self, visitor_id: uuid.UUID, question: str, messages: tuple[Message, ...]) -> None:
         self.run = uuid7()
+        self.trace_id = uuid.uuid4()
         self.visitor_id = visitor_id
         self.question = question
         self.started_at = timezone.now()
@@ -49,6 +51,7 @@ class Answer:
         self.usage = Usage()
         self.first_token_ms: int | None = None
         self.total_ms = 0
+        self.meter = Meter()
         self._messages = messages
         self._clock = time.perf_counter()
 
@@ -62,12 +65,17 @@ class Answer:
         """The number of the last piece so far."""
         return self._void + len(self.pieces)
 
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens the question and its answer have at most, about."""
+        return tokens.estimate_prompt(self._messages) + settings.LLM_ANSWER_TOKENS
+
     async def stream(self) -> AsyncGenerator[Piece]:
         """Ask the model, and yield each piece as soon as it is there.
 
         A model's failure ends the answer and is no exception here: see `status` and `error` afterwards.
         """
-        request = Request(self._messages, max_tokens=settings.LLM_ANSWER_TOKENS)
+        request = Request(self._messages, max_tokens=settings.LLM_ANSWER_TOKENS, trace_id=self.trace_id)
         try:
             async with aclosing(registry.chain("chat").stream(request)) as chunks:
                 async for chunk in chunks:

@@ -27,6 +27,7 @@ async def record(answer: Answer) -> None:
         started_at=answer.started_at,
         first_token_ms=answer.first_token_ms,
         total_ms=answer.total_ms,
+        trace_id=answer.trace_id,
     )
     try:
         await database_sync_to_async(row.save)(force_insert=True)

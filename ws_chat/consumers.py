@@ -7,10 +7,11 @@ from typing import Any
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from llm import markdown
-from ws_chat import answers, audit, protocol
+from config import askers
+from llm import budgets, conversations, markdown
+from llm.budgets import BudgetExceeded
+from ws_chat import answers, audit, conversation, protocol
 from ws_chat.answers import Answer
-from ws_chat.conversation import Conversation
 from ws_chat.models import Status
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._conversation = Conversation()
+        self._remembering: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
         self._streaming: asyncio.Task[None] | None = None
         self._runs: set[asyncio.Task[None]] = set()
@@ -38,8 +39,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            if self._streaming is not None:
-                self._streaming.cancel()
+            for task in (self._streaming, self._remembering):
+                if task is not None:
+                    task.cancel()
             if self._runs:
                 await asyncio.wait(self._runs)
 
@@ -54,6 +56,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             )
             await self.close(protocol.CLOSE_NO_VISITOR)
             return
+        self._asker = await askers.of_socket(self.scope)
+        # Now, because a question should wait for nothing but the model.
+        self._conversation = conversation.of(self.scope["visitor_id"])  # type: ignore[typeddict-item]
+        self._remembering = asyncio.create_task(self._conversation.refresh())
         await self._send(protocol.Ready())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -62,6 +68,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._handle(protocol.read(text_data))
         except protocol.Refused as refused:
             await self._refuse(refused)
+        except BudgetExceeded as exceeded:
+            frame = protocol.Error(code=exceeded.code, message=exceeded.public, retry_after=exceeded.retry_after)
+            await self._send(frame)
         else:
             self._refused = 0
 
@@ -87,7 +96,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._answer is not None:
             raise protocol.Refused("busy", "An answer is still being written. Wait for its end, or stop it.")
         visitor_id = self.scope["visitor_id"]  # type: ignore[typeddict-item]
-        answer = Answer(visitor_id, text, self._conversation.messages(text))
+        await self._remember()
+        answer = Answer(visitor_id, text, self._conversation.prompt(text))
+        await budgets.reserve(self._asker, str(answer.run), answer.most_tokens)
         self._answer = answer
         await self._send(protocol.Started(run=answer.run))
         # Receiving must go on while the answer streams: a stop or a disconnect has to be noticed.
@@ -97,6 +108,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         run.add_done_callback(self._runs.discard)
 
     async def _stream(self, answer: Answer) -> None:
+        with answer.meter.running():
+            await self._pass_on(answer)
+
+    async def _pass_on(self, answer: Answer) -> None:
         async with aclosing(answer.stream()) as pieces:
             async for piece in pieces:
                 if not await self._deliver(protocol.Delta(run=answer.run, **piece._asdict())):
@@ -111,11 +126,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
             log.error("an answer broke off", run=str(answer.run), exc_info=streaming.exception())
             answer.fail(answers.UNEXPECTED)
         self._answer = None
-        if answer.text:
-            self._conversation.add(answer.question, answer.text)
+        if (turn := conversation.turn_of(answer)) is not None:
+            self._conversation.add(turn)
         if answer.status is not Status.INTERRUPTED:
             await self._deliver(_end_of(answer))
         await audit.record(answer)
+        await budgets.settle(str(answer.run), answer.meter.tokens)
+        await self._conversation.save()
+
+    async def _remember(self) -> None:
+        """Wait, but not for long, until the earlier conversation is known."""
+        if self._remembering is not None:
+            await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
 
     async def _deliver(self, frame: protocol.ServerFrame) -> bool:
         """Send a frame of a run; returns whether there is still a connection.

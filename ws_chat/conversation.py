@@ -1,32 +1,30 @@
-"""What this connection has talked about: the turns that the model is reminded of."""
+"""What a visitor has talked about in this chat: the turns that the model is reminded of."""
 
-from collections import deque
+import uuid
+from functools import partial
 
-from llm.persona import SYSTEM_PROMPT
-from llm.types import Message
+from channels.db import database_sync_to_async
 
-MAX_TURNS = 6
-# Of the question and the turns before it, together: small local models have room for little more.
-MAX_CHARACTERS = 6000
+from llm import conversations
+from llm.conversations import Conversation
+from llm.memory import MAX_TURNS, Turn
+from ws_chat.answers import Answer
+from ws_chat.models import ChatMessage, Status
 
 
-class Conversation:
-    """The last turns, in memory only: while tokens flow nothing is read from a database."""
+def of(visitor_id: uuid.UUID) -> Conversation:
+    """Return the visitor's conversation, which all their pages share."""
+    return conversations.of(f"ws:{visitor_id}", partial(database_sync_to_async(_stored), visitor_id))
 
-    def __init__(self) -> None:
-        self._turns: deque[tuple[str, str]] = deque(maxlen=MAX_TURNS)
 
-    def add(self, question: str, answer: str) -> None:
-        """Remember a turn."""
-        self._turns.append((question, answer))
+def turn_of(answer: Answer) -> Turn | None:
+    """Return the turn that an answer makes, None where it failed: of what was stopped, what the visitor saw counts."""
+    if answer.status is Status.ERROR or not answer.text:
+        return None
+    return Turn(str(answer.run), answer.question, answer.text)
 
-    def messages(self, question: str) -> tuple[Message, ...]:
-        """Return what to send to the model: the persona, the latest turns that fit, and the question."""
-        room = MAX_CHARACTERS - len(question)
-        turns: list[Message] = []
-        for earlier, answer in reversed(self._turns):
-            room -= len(earlier) + len(answer)
-            if room < 0:
-                break
-            turns[:0] = [Message("user", earlier), Message("assistant", answer)]
-        return Message("system", SYSTEM_PROMPT), *turns, Message("user", question)
+
+def _stored(visitor_id: uuid.UUID) -> list[Turn]:
+    rows = ChatMessage.objects.filter(visitor_id=visitor_id).exclude(status=Status.ERROR).exclude(answer="")
+    latest = rows.order_by("-started_at").values_list("run_id", "question", "answer")[:MAX_TURNS]
+    return [Turn(str(run_id), question, answer) for run_id, question, answer in latest]

@@ -91,6 +91,24 @@ async def test_providers_use_the_addresses_models_and_keys_of_the_settings(envir
     assert gemini.exchanges[0].path.startswith("/v1beta/models/gemini-x:")
 
 
+async def test_sql_may_have_a_local_model_of_its_own_whose_failures_are_its_own(environment):
+    async with (
+        OpenAIPeer().server(Scene()).listening() as chat,
+        OpenAIPeer().server(Scene()).listening() as sql,
+    ):
+        environment(llm_local_url=chat.url, llm_local_sql_url=sql.url)
+        for purpose, name, asked in (("chat", "local", chat), ("sql", "local-sql", sql)):
+            provider = registry.build("local", purpose)
+            await base.complete(provider, QUESTION)
+            await provider.aclose()
+            assert (provider.name, len(asked.exchanges)) == (name, 1)
+    for url in (None, "http://127.0.0.1:1"):
+        environment(llm_local_url="http://127.0.0.1:1", llm_local_sql_url=url)
+        provider = registry.build("local", "sql")
+        assert provider.name == "local"
+        await provider.aclose()
+
+
 async def test_chains_are_what_the_settings_name_in_that_order(environment):
     environment(llm_chat="ollama,scripted", llm_sql="scripted")
     assert [provider.name for provider in registry.chain("chat").providers] == ["ollama", "scripted"]
@@ -131,3 +149,13 @@ async def test_a_chain_answers_with_the_deadlines_of_the_settings(environment, s
     async with asyncio.timeout(2):
         with pytest.raises(errors.NoProviderAnswered):
             await registry.chain("chat").complete(QUESTION)
+
+
+async def test_sql_has_a_deadline_of_its_own(environment, settings, tmp_path):
+    script = tmp_path / "script.json"
+    script.write_text('[{"answer": "late", "first_ms": 300}]')
+    environment(llm_chat="scripted", llm_sql="scripted", llm_scripted_answers=script)
+    settings.LLM_FIRST_TOKEN_SECONDS, settings.LLM_SQL_FIRST_TOKEN_SECONDS = 0.1, 60
+    assert (await registry.chain("sql").complete(QUESTION)).text == "late"
+    with pytest.raises(errors.NoProviderAnswered):
+        await registry.chain("chat").complete(QUESTION)

@@ -19,6 +19,8 @@ from tests.llm.servers.wire import Exchange, Scene, Server
 KEY = "sk-recognisable-0f3a9c"
 # A stall is noticed after this many seconds.
 SILENCE = 0.3
+# For servers that are only slow, because the machine is.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Peer(ABC):
     server: type[Server]
 
     @abstractmethod
-    def provider(self, url: str) -> Provider:
+    def provider(self, url: str, silence: float = PATIENCE) -> Provider:
         """Make the provider, for a server at this address."""
 
     @abstractmethod
@@ -52,7 +54,8 @@ class Peer(ABC):
     async def playing(self, scene: Scene) -> AsyncIterator[tuple[Provider, Server]]:
         """Serve a scene, and make a provider for it."""
         async with self.server(scene).listening() as server:
-            provider = self.provider(server.url)
+            stalls = "stall" in (scene.before, scene.then)
+            provider = self.provider(server.url, SILENCE if stalls else PATIENCE)
             try:
                 yield provider, server
             finally:
@@ -63,9 +66,9 @@ class OpenAIPeer(Peer):
     name = "openai"
     server = OpenAIServer
 
-    def provider(self, url: str) -> Provider:
+    def provider(self, url: str, silence: float = PATIENCE) -> Provider:
         return OpenAICompatible(
-            name="openai", model="a-model", base_url=f"{url}/v1", api_key=KEY, silence_seconds=SILENCE
+            name="openai", model="a-model", base_url=f"{url}/v1", api_key=KEY, silence_seconds=silence
         )
 
     def asked(self, exchange: Exchange) -> Asked:
@@ -91,8 +94,8 @@ class OllamaPeer(Peer):
     name = "ollama"
     server = OllamaServer
 
-    def provider(self, url: str) -> Provider:
-        return Ollama(model="a-model", url=url, silence_seconds=SILENCE)
+    def provider(self, url: str, silence: float = PATIENCE) -> Provider:
+        return Ollama(model="a-model", url=url, silence_seconds=silence)
 
     def asked(self, exchange: Exchange) -> Asked:
         assert exchange.path == "/api/chat"
@@ -114,8 +117,8 @@ class GeminiPeer(Peer):
     name = "gemini"
     server = GeminiServer
 
-    def provider(self, url: str) -> Provider:
-        return Gemini(model="a-model", api_key=KEY, endpoint=url, silence_seconds=SILENCE)
+    def provider(self, url: str, silence: float = PATIENCE) -> Provider:
+        return Gemini(model="a-model", api_key=KEY, endpoint=url, silence_seconds=silence)
 
     def asked(self, exchange: Exchange) -> Asked:
         path, _, query = exchange.path.partition("?")

@@ -1,0 +1,211 @@
+"""The ledger of model calls: told at once, written by a thread of its own.
+
+`record` only puts a call into memory. The thread prices what has gathered and stores it with one INSERT, at most
+about a second later. It uses a connection of its own, outside the pool, so that it takes none from visitors; the
+connection is closed after each batch. An orderly end of the process (SIGTERM to Daphne or to a worker, the end of a
+command) waits for the rest to be written; SIGKILL costs the last second.
+"""
+
+import atexit
+import os
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    transaction,
+)
+from uuid_utils.compat import uuid7
+
+from llm import models
+from llm.prices import PriceTable, cost
+from llm.types import Call
+
+log = structlog.get_logger(__name__)
+
+# Rows kept in memory while PostgreSQL is away; less than a kilobyte each.
+CAPACITY = 10_000
+# Rows of one INSERT.
+BATCH = 500
+# Seconds that a call waits for others.
+_GATHER = 0.5
+# Seconds before what could not be written is tried again; doubles up to the second.
+_BACKOFF = (1.0, 30.0)
+# Seconds that the end of the process waits for the last rows. Container platforms kill after 10 and more.
+_LAST_SECONDS = 4.0
+
+# After these the same rows may be written later. A table that is missing is one that `migrate` is about to create.
+_PASSING = (OperationalError, InterfaceError, ProgrammingError)
+
+Row = tuple[uuid.UUID, Call]
+
+
+class Ledger:
+    """Calls that wait to be written, and the thread that does it; `in_background=False`: only `flush` writes."""
+
+    def __init__(self, *, capacity: int = CAPACITY, in_background: bool = True) -> None:
+        self._capacity = capacity
+        self._in_background = in_background
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, without rows and thread: those of a parent process are the parent's."""
+        self._waiting: deque[Row] = deque()
+        self._batch: list[Row] = []
+        self._dropped = 0
+        self._starting = threading.Lock()
+        self._writing = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are not written yet."""
+        return len(self._waiting) + len(self._batch)
+
+    def record(self, call: Call) -> None:
+        """Keep a call until it is written. Neither blocks nor raises; takes microseconds."""
+        if self.waiting >= self._capacity:
+            self._dropped += 1
+            return
+        # The key is made once, so that a row whose INSERT got no answer can be sent again.
+        self._waiting.append((uuid7(), call))
+        if self._thread is None and self._in_background:
+            self._start()
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def flush(self) -> int:
+        """Write everything that waits, in this thread and on its connection; return the number of rows.
+
+        Raises DatabaseError or InterfaceError where PostgreSQL is away; what was not written goes on waiting.
+        """
+        written = 0
+        with self._writing:
+            if self._dropped:
+                log.error("calls were not recorded, too many waited to be written", calls=self._dropped)
+                self._dropped = 0
+            while self._take():
+                written += _write(self._batch)
+                self._batch = []
+        return written
+
+    def close(self) -> None:
+        """Write the rest; waits a few seconds at most. The thread ends."""
+        if self._thread is None:
+            return
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(_LAST_SECONDS)
+        if self.waiting:
+            log.error("calls were not recorded, PostgreSQL did not take them in time", calls=self.waiting)
+
+    def _take(self) -> bool:
+        while self._waiting and len(self._batch) < BATCH:
+            self._batch.append(self._waiting.popleft())
+        return bool(self._batch)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                # A daemon, because others would be waited for before the functions at exit are called.
+                thread = threading.Thread(target=self._run, name="calls-ledger", daemon=True)
+                with suppress(RuntimeError):  # Too late: the interpreter ends.
+                    thread.start()
+                    self._thread = thread
+                    atexit.register(self.close)
+
+    def _run(self) -> None:
+        pause = _GATHER
+        while not self._closing.is_set():
+            self._wake.wait()
+            self._closing.wait(pause)
+            self._wake.clear()
+            pause = _GATHER if self._try_to_flush() else min(max(2 * pause, _BACKOFF[0]), _BACKOFF[1])
+            if self.waiting:
+                self._wake.set()
+        # What came between the last look and the end.
+        if self.waiting:
+            self._try_to_flush()
+
+    def _try_to_flush(self) -> bool:
+        try:
+            with _own_connection():
+                self.flush()
+        except Exception as error:
+            # Whatever it is: without this thread nothing would be recorded any more.
+            log.warning("calls wait for PostgreSQL", error=type(error).__name__, waiting=self.waiting)
+            return False
+        return True
+
+
+def record(call: Call) -> None:
+    """Put a call into this process's ledger."""
+    ledger.record(call)
+
+
+def _write(batch: list[Row]) -> int:
+    """Price and store calls; raises what passes, and leaves out the rows that PostgreSQL will never take."""
+    prices = PriceTable.load()
+    try:
+        # A row that is there already was written by a try whose success we did not hear of.
+        with transaction.atomic():
+            models.Call.objects.bulk_create([_priced(*row, prices) for row in batch], ignore_conflicts=True)
+    except _PASSING:
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            return sum(_write([row]) for row in batch)
+        log.error("a call was not recorded", error=type(error).__name__, provider=batch[0][1].provider)
+        return 0
+    return len(batch)
+
+
+def _priced(call_id: uuid.UUID, call: Call, prices: PriceTable) -> models.Call:
+    # The name of the model may be the provider's word.
+    model = call.model.replace("\x00", "")[:128]
+    price = prices.find(call.provider, model, call.started_at)
+    return models.Call(
+        call_id=call_id,
+        purpose=call.purpose,
+        provider=call.provider,
+        model=model,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        estimated=call.estimated,
+        price=price,
+        cost=None if price is None else cost(price, call.prompt_tokens, call.completion_tokens),
+        started_at=call.started_at,
+        first_token_ms=None if call.first_token_seconds is None else round(call.first_token_seconds * 1000),
+        total_ms=round(call.total_seconds * 1000),
+        outcome=call.outcome,
+        fallback=call.fallback,
+        trace_id=call.trace_id,
+    )
+
+
+@contextmanager
+def _own_connection() -> Iterator[None]:
+    """Let this thread use a connection that is not the pool's, and close it afterwards."""
+    own = connections[DEFAULT_DB_ALIAS].copy()
+    own.settings_dict["OPTIONS"] = {**own.settings_dict["OPTIONS"], "pool": False, "connect_timeout": 5}
+    connections[DEFAULT_DB_ALIAS] = own
+    try:
+        yield
+    finally:
+        own.close()
+        del connections[DEFAULT_DB_ALIAS]
+
+
+# The ledger of this process.
+ledger = Ledger()
+os.register_at_fork(after_in_child=lambda: ledger.forget())

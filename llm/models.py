@@ -1,0 +1,127 @@
+"""The ledger of model calls, and the prices that its costs come from."""
+
+from functools import cached_property
+from typing import get_args
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from config.env import PROVIDERS
+from llm.types import Purpose
+
+
+def provider_choices() -> list[tuple[str, str]]:
+    """Return the providers there are."""
+    return [(name, name) for name in PROVIDERS]
+
+
+def purpose_choices() -> list[tuple[str, str]]:
+    """Return what models are asked for."""
+    return [(name, name) for name in get_args(Purpose)]
+
+
+class Price(models.Model):
+    """What a provider asks for a model from a moment on: one version of the price table.
+
+    A version that has been applied to a call cannot be changed or deleted (a trigger refuses it): whoever looks at an
+    old cost must find what it was made from. A new price is a new version.
+    """
+
+    provider = models.CharField(max_length=64, choices=provider_choices)
+    model = models.CharField(
+        max_length=128,
+        blank=True,
+        help_text="Also meant for the model's dated versions, such as gpt-4o-2024-08-06. Empty: every model.",
+    )
+    valid_from = models.DateTimeField(
+        default=timezone.now,
+        help_text="For calls from this moment (UTC) on, until there is a newer version.",
+    )
+    prompt_usd = models.DecimalField(
+        "prompt, USD per million tokens", max_digits=12, decimal_places=6, validators=[MinValueValidator(0)]
+    )
+    completion_usd = models.DecimalField(
+        "completion, USD per million tokens", max_digits=12, decimal_places=6, validators=[MinValueValidator(0)]
+    )
+    note = models.CharField(max_length=200, blank=True, help_text="Where the price comes from.")
+
+    class Meta:
+        db_table = "llm_price"
+        ordering = ("provider", "model", "-valid_from")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["provider", "model", "valid_from"],
+                name="llm_price_version",
+                violation_error_message="There is a price for this model from this moment on already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(prompt_usd__gte=0, completion_usd__gte=0), name="llm_price_is_not_negative"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.model or '(every model)'} from {self.valid_from:%Y-%m-%d %H:%M}"
+
+    @cached_property
+    def applied(self) -> bool:
+        """Whether a call was priced with this version."""
+        return self.calls.exists()
+
+
+class Call(models.Model):
+    """One request to one provider. Written by `llm.calls` and never changed, but for a cost that was unknown."""
+
+    # UUIDv7, made when the call ends: writing it twice does nothing, and the index stays compact.
+    call_id = models.UUIDField(primary_key=True, editable=False)
+    purpose = models.CharField(max_length=16, choices=purpose_choices)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    prompt_tokens = models.PositiveIntegerField()
+    completion_tokens = models.PositiveIntegerField()
+    estimated = models.BooleanField(help_text="The tokens are our estimate, because the provider did not count them.")
+    price = models.ForeignKey(
+        Price,
+        on_delete=models.PROTECT,
+        related_name="calls",
+        null=True,
+        blank=True,
+        help_text="The version of the price table that was applied; none: no price was known.",
+    )
+    cost = models.DecimalField(
+        "cost, USD", max_digits=20, decimal_places=12, null=True, blank=True, help_text="Empty: unknown."
+    )
+    started_at = models.DateTimeField()
+    first_token_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds to the first piece of text.")
+    total_ms = models.PositiveIntegerField(help_text="Milliseconds to the end.")
+    outcome = models.CharField(
+        max_length=32,
+        help_text="stop or length: a whole answer; left: nobody wanted the rest; otherwise the kind of error.",
+    )
+    fallback = models.BooleanField(help_text="Another provider was to be asked first.")
+    trace_id = models.UUIDField(null=True, help_text="Joins the calls that were made for one question.")
+
+    class Meta:
+        db_table = "llm_call"
+        verbose_name = "call"
+        ordering = ("-started_at", "-call_id")
+        indexes = (
+            models.Index(fields=["-started_at", "-call_id"], name="llm_call_newest"),
+            *(
+                models.Index(fields=[field, "-started_at"], name=f"llm_call_{field}")
+                for field in ("purpose", "provider", "model", "outcome")
+            ),
+            models.Index(fields=["trace_id"], name="llm_call_trace"),
+            # These are rare, so their indexes are small.
+            models.Index(fields=["-started_at"], name="llm_call_fallback", condition=models.Q(fallback=True)),
+            models.Index(fields=["provider", "model"], name="llm_call_unpriced", condition=models.Q(price=None)),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(price=None, cost=None) | models.Q(price__isnull=False, cost__isnull=False),
+                name="llm_call_cost_has_a_price",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.model} at {self.started_at:%Y-%m-%d %H:%M:%S}"

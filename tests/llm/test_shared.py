@@ -1,0 +1,87 @@
+"""Shared state, and Redis away in each of its ways."""
+
+import asyncio
+
+import pytest
+
+from config.embedded.ports import any_free
+from llm import shared
+from llm.shared import Away, Script
+from tests.llm.redis_door import Door
+
+ECHO = Script("return {KEYS[1], ARGV[1]}")
+
+
+async def test_a_script_runs_also_where_redis_does_not_know_it_yet(process):
+    fresh = Script(f"return ARGV[1] -- {any_free()}")
+    for _ in range(2):
+        assert await process().run(fresh, [], ["x"]) == b"x"
+
+
+async def test_a_redis_that_nobody_runs_is_away(process):
+    away = process(f"redis://127.0.0.1:{any_free()}/0")
+    assert not away.away
+    with pytest.raises(Away):
+        await away.run(ECHO, ["k"], ["v"])
+    assert away.away
+
+
+async def test_a_script_that_redis_refuses_counts_as_away(process):
+    with pytest.raises(Away):
+        await process().run(Script("return redis.call('NO SUCH COMMAND')"), [], [])
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_redis_that_hangs_is_waited_for_once(process, settings, monkeypatch):
+    monkeypatch.setattr(shared, "FORGET", 60)
+    async with Door(settings.REDIS_URL).standing() as door, asyncio.timeout(5):
+        door.open = False
+        hanging = process(door.url)
+        for _ in range(20):
+            with pytest.raises(Away):
+                await hanging.run(ECHO, ["k"], ["v"])
+        assert door.connections == 1
+
+
+async def test_who_waits_while_others_are_answered_says_nothing_about_redis(process, settings, monkeypatch):
+    async with Door(settings.REDIS_URL).standing() as door:
+        busy = process(door.url)
+        door.open = False
+        monkeypatch.setattr(shared, "PATIENCE", 0.8)
+        late = asyncio.create_task(busy.run(ECHO, ["k"], ["late"]))
+        while door.connections == 0:
+            await asyncio.sleep(0.01)
+        # The second connection finds the door open; what the first one asked stays lost.
+        await asyncio.sleep(0.1)
+        door.open = True
+        monkeypatch.setattr(shared, "PATIENCE", 5)
+        assert await busy.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
+        with pytest.raises(Away):
+            await late
+        assert not busy.away
+
+
+async def test_a_burst_waits_for_its_turn(process):
+    crowd = process()
+    assert await asyncio.gather(*(crowd.run(ECHO, ["k"], [n]) for n in range(1000))) == [
+        [b"k", b"%d" % n] for n in range(1000)
+    ]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_redis_that_comes_back_is_used_again(process, settings, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(shared, "FORGET", 0)
+    async with Door(settings.REDIS_URL).standing() as door:
+        there = process(door.url)
+        assert await there.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
+        door.open = False
+        for _ in range(2):
+            with pytest.raises(Away):
+                await there.run(ECHO, ["k"], ["v"])
+        door.open = True
+        for _ in range(2):
+            assert await there.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
+        assert not there.away
+    assert caplog.text.count("Redis is away") == 1
+    assert caplog.text.count("Redis is back") == 1
