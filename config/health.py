@@ -22,7 +22,7 @@ from django.views.decorators.http import require_safe
 
 from kafka_chat import clients
 from llm import breaker
-from llm.shared import Away
+from llm.shared_state import Away
 
 log = structlog.get_logger(__name__)
 

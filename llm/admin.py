@@ -13,10 +13,10 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from config.admin import ModelAdmin, ReadOnlyAdmin
-from llm import summary
-from llm.call_filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
+from llm.ledger import summary
+from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
+from llm.ledger.prices import price_unpriced
 from llm.models import Call, Price
-from llm.prices import price_unpriced
 
 # Rows of a CSV file, the newest.
 _CSV_ROWS = 100_000

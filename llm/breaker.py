@@ -16,7 +16,7 @@ from typing import Literal
 import structlog
 from django.conf import settings
 
-from llm.shared import SHARED, Away, Script, Shared
+from llm.shared_state import SHARED, Away, Script, Shared
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ import structlog
 from django.conf import settings
 
 from llm.limits import SECONDS, Limits, Window
-from llm.shared import SHARED, Away, Script, Shared
+from llm.shared_state import SHARED, Away, Script, Shared
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from llm.errors import BrokenAnswer, LLMError
 from llm.memory import MAX_TURNS, Memory, Turn
 from llm.memory_store import Store, new_token
 from llm.persona import SYSTEM_PROMPT
-from llm.shared import Away
+from llm.shared_state import Away
 from llm.types import Message
 
 log = structlog.get_logger(__name__)

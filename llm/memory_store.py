@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from llm.memory import MAX_TURNS, Memory, Turn
-from llm.shared import SHARED, Script, Shared
+from llm.shared_state import SHARED, Script, Shared
 
 # Seconds from the last turn; afterwards the conversation is loaded from rows, if it goes on at all.
 TIME_TO_LIVE = 24 * 60 * 60

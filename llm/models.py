@@ -70,7 +70,7 @@ class Price(models.Model):
 
 
 class Call(models.Model):
-    """One request to one provider. Written by `llm.calls` and never changed, but for a cost that was unknown."""
+    """One request to one provider. Written by `llm.ledger.calls` and never changed, but for a cost that was unknown."""
 
     # UUIDv7, made when the call ends: writing it twice does nothing, and the index stays compact.
     call_id = models.UUIDField(primary_key=True, editable=False)

@@ -6,8 +6,9 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from llm import breaker, calls, meter
+from llm import breaker, meter
 from llm.chain import Chain
+from llm.ledger import calls
 from llm.providers.base import Provider
 from llm.providers.gemini import Gemini
 from llm.providers.ollama import Ollama

@@ -15,7 +15,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from config.env import BASE_DIR
-from tests.servers import Servers, forget_settings
+from tests.servers import Servers, all_servers, forget_settings
 
 # The name that Django gives to the test database.
 _TEST_DATABASE = "/test_triptych"
@@ -25,30 +25,46 @@ if settings.configured:
         "Unset DJANGO_SETTINGS_MODULE: it makes Django read settings that are not the tests' own.", returncode=4
     )
 forget_settings()
-SERVERS = Servers("postgres", "kafka", "valkey")
-os.environ |= SERVERS.settings | {
+SERVERS = all_servers()
+SETTINGS = {name: value for servers in SERVERS for name, value in servers.settings.items()}
+os.environ |= SETTINGS | {
     "DJANGO_SETTINGS_MODULE": "config.settings",
     "SECRET_KEY": "the tests' secret key, which is long enough and signs nothing of value",
-    "ANALYTICS_DATABASE_URL": SERVERS.settings["ANALYTICS_DATABASE_URL"].rpartition("/")[0] + _TEST_DATABASE,
+    "ANALYTICS_DATABASE_URL": SETTINGS["ANALYTICS_DATABASE_URL"].rpartition("/")[0] + _TEST_DATABASE,
     "LLM_CHAT": "scripted",
     "LLM_SQL": "scripted",
     "LLM_SCRIPTED_ANSWERS": str(BASE_DIR / "tests" / "scripted_answers.json"),
+    # What one test asks, or lets fail, is not in the way of the next.
+    "LLM_BUDGET_ANONYMOUS": "1000/minute 10000/hour 1000000000 tokens/day",
+    "LLM_BUDGET_ADDRESS": "unlimited",
+    "LLM_BREAKER_FAILURES": "100",
 }
 django.setup()
+
+from llm import shared_state  # noqa: E402
+from llm.ledger import calls  # noqa: E402
+
+# A busy machine is no Redis that is away. Tests of that make it shorter again.
+shared_state.PATIENCE = 5.0
+
+# Its thread would write outside the tests' transactions. Tests of the ledger flush it.
+calls.ledger = calls.Ledger(in_background=False)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Stop the servers at the end, and keep temporary folders beside theirs."""
-    config.add_cleanup(SERVERS.stop)
+    for servers in SERVERS:
+        config.add_cleanup(servers.stop)
     if config.option.basetemp is None:
         # A second pytest closes the usual place to other accounts, and as root PostgreSQL runs as another account.
-        config.option.basetemp = str(SERVERS.folder / "tmp")
+        config.option.basetemp = str(SERVERS[0].folder / "tmp")
 
 
 def pytest_report_header() -> str:
     """Say which servers run."""
-    return f"servers: {', '.join(SERVERS.names)}, started in {SERVERS.seconds:.1f} s"
+    names = [name for servers in SERVERS for name in servers.names]
+    return f"servers: {', '.join(names)}, started in {sum(servers.seconds for servers in SERVERS):.1f} s"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -229,7 +229,8 @@ class Store:
             pipeline.srem(_followers(run), process)
         # Registered before it is read, so that nothing comes in between unnoticed.
         for run, after in cursors:
-            pipeline.sadd(_followers(run), process).expire(_followers(run), KEPT)
+            pipeline.sadd(_followers(run), process)
+            pipeline.expire(_followers(run), KEPT)
             pipeline.xrange(_keys(run)[0], f"({after}-0")
         replies = [reply for reply in await pipeline.execute() if isinstance(reply, list)]
         return [[decode(entry) for entry in entries] for entries in replies]

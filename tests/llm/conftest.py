@@ -6,14 +6,14 @@ import pytest
 from pytest_django import Settings
 
 from config import redis
-from llm import shared
-from llm.shared import Shared
+from llm import shared_state
+from llm.shared_state import Shared
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for Redis as long as the program does, which is not long."""
-    monkeypatch.setattr(shared, "PATIENCE", 0.2)
+    monkeypatch.setattr(shared_state, "PATIENCE", 0.2)
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from llm import plots
-from llm.calls import Ledger
+from config import plots
+from llm.ledger.calls import Ledger
+from llm.ledger.summary import dollars
 from llm.models import Call, Price
-from llm.summary import dollars
-from tests.llm.ledger import call
+from tests.llm.ledger.rows import call
 
 pytestmark = pytest.mark.django_db
 

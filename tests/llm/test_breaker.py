@@ -17,7 +17,7 @@ from llm.breaker import Breaker, Circuit
 from llm.chain import Chain
 from llm.providers.openai_compatible import OpenAICompatible
 from llm.providers.scripted import Scene, Scripted
-from llm.shared import Away
+from llm.shared_state import Away
 from llm.types import Message, Request
 from tests.llm.redis_door import Door
 from tests.llm.servers.openai import OpenAIServer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from config import redis
 from config.embedded.ports import any_free
-from llm import budgets, shared
+from llm import budgets, shared_state
 from llm.budgets import Asker, BudgetExceeded, Budgets, Remaining
 from llm.limits import Limits
 from tests.llm.redis_door import Door
@@ -338,7 +338,7 @@ async def test_with_redis_away_a_few_questions_are_served_and_then_with_a_wait(p
 
 @pytest.mark.usefixtures("impatient")
 async def test_when_redis_is_back_its_counters_count_again(process, limits, settings, monkeypatch):
-    monkeypatch.setattr(shared, "FORGET", 0)
+    monkeypatch.setattr(shared_state, "FORGET", 0)
     limits("2/minute")
     async with Door(settings.REDIS_URL).standing() as door:
         counters, who = Budgets(process(door.url)), asker()

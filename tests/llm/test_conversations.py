@@ -11,11 +11,11 @@ import pytest
 from config import redis
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
-from llm import conversations, memory_store, registry, shared, tokens
+from llm import conversations, memory_store, registry, shared_state, tokens
 from llm.conversations import Conversation
 from llm.memory import MAX_TURNS, Turn
 from llm.memory_store import Store
-from llm.shared import Away, Shared
+from llm.shared_state import Away, Shared
 from tests.llm.attentive import Model
 
 FACT = "My dog is called Bello."
@@ -25,7 +25,7 @@ NOTES = "The user's dog is called Bello."
 @pytest.fixture(autouse=True)
 async def fresh(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     # A busy machine is no server that is away.
-    monkeypatch.setattr(shared, "PATIENCE", 5)
+    monkeypatch.setattr(shared_state, "PATIENCE", 5)
     await registry.aclose()
     yield
     await conversations.aclose(0)

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from llm import breaker
-from llm.shared import Away
+from llm.shared_state import Away
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from config.embedded.ports import any_free
-from llm import shared
-from llm.shared import Away, Script
+from llm import shared_state
+from llm.shared_state import Away, Script
 from tests.llm.redis_door import Door
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
@@ -33,7 +33,7 @@ async def test_a_script_that_redis_refuses_counts_as_away(process):
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_redis_that_hangs_is_waited_for_once(process, settings, monkeypatch):
-    monkeypatch.setattr(shared, "FORGET", 60)
+    monkeypatch.setattr(shared_state, "FORGET", 60)
     async with Door(settings.REDIS_URL).standing() as door, asyncio.timeout(5):
         door.open = False
         hanging = process(door.url)
@@ -47,14 +47,14 @@ async def test_who_waits_while_others_are_answered_says_nothing_about_redis(proc
     async with Door(settings.REDIS_URL).standing() as door:
         busy = process(door.url)
         door.open = False
-        monkeypatch.setattr(shared, "PATIENCE", 0.8)
+        monkeypatch.setattr(shared_state, "PATIENCE", 0.8)
         late = asyncio.create_task(busy.run(ECHO, ["k"], ["late"]))
         while door.connections == 0:
             await asyncio.sleep(0.01)
         # The second connection finds the door open; what the first one asked stays lost.
         await asyncio.sleep(0.1)
         door.open = True
-        monkeypatch.setattr(shared, "PATIENCE", 5)
+        monkeypatch.setattr(shared_state, "PATIENCE", 5)
         assert await busy.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
         with pytest.raises(Away):
             await late
@@ -71,7 +71,7 @@ async def test_a_burst_waits_for_its_turn(process):
 @pytest.mark.usefixtures("impatient")
 async def test_a_redis_that_comes_back_is_used_again(process, settings, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(shared, "FORGET", 0)
+    monkeypatch.setattr(shared_state, "FORGET", 0)
     async with Door(settings.REDIS_URL).standing() as door:
         there = process(door.url)
         assert await there.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]

@@ -8,11 +8,11 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from llm import prices
-from llm.calls import Ledger
+from llm.ledger import prices
+from llm.ledger.calls import Ledger
+from llm.ledger.prices import PriceTable
 from llm.models import Call, Price
-from llm.prices import PriceTable
-from tests.llm.ledger import NOON, call
+from tests.llm.ledger.rows import NOON, call
 
 pytestmark = pytest.mark.django_db
 

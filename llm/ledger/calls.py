@@ -26,7 +26,7 @@ from django.db import (
 from uuid_utils.compat import uuid7
 
 from llm import models
-from llm.prices import PriceTable, cost
+from llm.ledger.prices import PriceTable, cost
 from llm.types import Call
 
 log = structlog.get_logger(__name__)

@@ -26,12 +26,13 @@ from config.visitors import COOKIE, make_cookie
 from kafka_chat import questions
 from kafka_chat.models import ChatMessage as Question
 from kafka_chat.models import Status
-from llm import calls, registry
-from llm.calls import BATCH, Ledger
+from llm import registry
+from llm.ledger import calls
+from llm.ledger.calls import BATCH, Ledger
 from llm.models import Call, Price
 from llm.types import Message, Request
 from tests.kafka_chat.conftest import broker  # noqa: F401
-from tests.llm.ledger import NOON, call
+from tests.llm.ledger.rows import NOON, call
 
 pytestmark = pytest.mark.django_db
 
@@ -206,8 +207,8 @@ class TestInBackground:
     def test_a_forked_process_has_a_ledger_of_its_own(self, background: Ledger) -> None:
         script = (
             "import os, django; django.setup()\n"
-            "from llm import calls\n"
-            "from tests.llm.ledger import call\n"
+            "from llm.ledger import calls\n"
+            "from tests.llm.ledger.rows import call\n"
             "calls.record(call(prompt_tokens=1))\n"
             "child = os.fork()\n"
             "calls.record(call(prompt_tokens=2 if child else 3))\n"
@@ -288,5 +289,5 @@ class TestSigterm:
             _until(lambda: Question.objects.get(pk=question.pk).status == Status.ANSWERED, 60)
         finally:
             _terminate(worker)
-        row = Call.objects.get()
+        row = Call.objects.get(purpose="chat")
         assert (row.provider, row.purpose, row.trace_id) == ("scripted", "chat", question.trace_id)

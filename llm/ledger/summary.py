@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from llm import plots, totals
+from config import plots
+from llm.ledger import totals
+from llm.ledger.totals import Total
 from llm.models import Call
-from llm.totals import Total
 
 # Returns the list's address with these filters added to the present ones.
 Link = Callable[[dict[str, str]], str]
