@@ -2,23 +2,29 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import structlog
 from channels.db import database_sync_to_async
+from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
-from django.utils import timezone
+from django.db import InterfaceError, OperationalError
 
 from kafka_chat import questions, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
+from kafka_chat.drafts import Draft
 from kafka_chat.messages import Answer, Question
-from llm import registry
+from kafka_chat.outcomes import Outcome, Report, log_outcome
+from llm import budgets, conversations, registry
+from llm.conversations import Conversation
 from llm.errors import LLMError
-from llm.persona import SYSTEM_PROMPT
-from llm.types import Chunk, Message, Request
+from llm.memory import Turn
+from llm.meter import Meter
+from llm.runs import RunEnded, RunFull
+from llm.types import Request
 
 log = structlog.get_logger(__name__)
 
@@ -34,84 +40,121 @@ class Answering:
     group = "chatbot-answer"
     topic = topics.QUESTIONS
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, report: Report = log_outcome) -> None:
         self._publisher = publisher
+        self._report = report
 
     async def handle(self, message: KafkaMessage) -> None:
-        """Answer one question; one that is finished or in other hands is passed over.
+        """Answer one question; one that is finished, in other hands or not its visitor's next is passed over.
 
-        Raises UnreadableMessage or ChatMessage.DoesNotExist for poison, and DeliveryFailed where the broker is away.
+        Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         question = Question.decode(message.value())
-        if not await database_sync_to_async(questions.claim)(question.message_id):
-            log.info("question passed over, it is finished or in other hands", message_id=str(question.message_id))
+        claim = await database_sync_to_async(questions.claim)(question.message_id)
+        if claim is None:
+            log.info("question passed over", message_id=str(question.message_id))
             return
+        begin = time.monotonic()
+        meter = Meter()
+        conversation = _conversation(question, claim)
         try:
             async with _lease(question):
-                answer = await self._answer(question)
-            await self._publish(answer)
+                with meter.running():
+                    answer = await self._answer_unless_stopped(question, conversation)
+                if answer is None:
+                    log.info("question finished by somebody else", message_id=str(question.message_id))
+                    return
+                # Before it is published: then the next question may be begun at once, by any worker.
+                await _remember(conversation, question, answer)
+                await self._publish(answer)
         except BaseException:
             # Whatever ended us, a shutdown too: the question must not wait for its lease to run out.
-            await asyncio.shield(database_sync_to_async(questions.release)(question.message_id))
+            # With PostgreSQL away it must, and what ended us must not be forgotten over that.
+            with suppress(OperationalError, InterfaceError):
+                await asyncio.shield(database_sync_to_async(questions.release)(question.message_id))
             raise
-        log.info(
-            "question answered" if not answer.error else "question failed",
-            message_id=str(question.message_id),
-            trace_id=str(question.trace_id),
-            provider=answer.provider,
-            tokens=answer.completion_tokens,
+        await budgets.settle(str(question.message_id), meter.tokens)
+        self._report(
+            Outcome(
+                message_id=question.message_id,
+                trace_id=question.trace_id,
+                status="failed" if answer.error else "stopped" if answer.stopped else "answered",
+                provider=answer.provider,
+                seconds=time.monotonic() - begin,
+                tokens=answer.completion_tokens,
+            )
         )
 
-    async def _answer(self, question: Question) -> Answer:
+    async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
+        """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
+        draft = Draft(question.message_id, question.session_id)
+        try:
+            await draft.open()
+        except RunEnded:
+            # Stopped in this moment. Or asked again by an operator: then its run is not needed.
+            if not await database_sync_to_async(questions.is_open)(question.message_id):
+                return None
+        try:
+            answer = await draft.unless_stopped(self._answer(question, conversation, draft))
+        finally:
+            await draft.close()
+        return answer or _drafted(question, draft, stopped=True)
+
+    async def _answer(self, question: Question, conversation: Conversation, draft: Draft) -> Answer:
         """Return the model's answer, or the sentence for the visitor where there is none."""
-        turns = await database_sync_to_async(questions.conversation_before)(question)
-        request = Request(messages=tuple(_prompt(turns, question)), max_tokens=settings.LLM_ANSWER_TOKENS)
+        await conversation.refresh()
+        request = Request(
+            messages=conversation.prompt(question.message, str(question.message_id)),
+            max_tokens=settings.LLM_ANSWER_TOKENS,
+            trace_id=question.trace_id,
+        )
         for attempt in range(1, TRIES + 1):
             try:
-                return await _ask(question, request)
+                return await _ask(question, request, draft)
             except LLMError as error:
                 log.warning("the model failed", message_id=str(question.message_id), attempt=attempt, error=str(error))
                 if attempt == TRIES or not error.retryable:
                     return _about(question, error=error.public)
+            draft.begin_anew()
             await asyncio.sleep(_BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
 
     async def _publish(self, answer: Answer) -> None:
-        """Publish an answer; an answer is dear, so a broker that is away is asked once more."""
-        for last in (False, True):
+        """Publish an answer. It is dear, so it is kept, and its lease renewed, until the broker takes it."""
+        while True:
             try:
-                await self._publisher.send(
+                return await self._publisher.send(
                     topics.ANSWERS, key=answer.key(), value=answer.encode(), headers=answer.headers()
                 )
             except DeliveryFailed as error:
-                if last:
-                    raise
                 log.warning("the broker took no answer, trying again", error=str(error))
+            # A broker that lost its memory has lost its topics too.
+            with suppress(KafkaException):
                 await asyncio.to_thread(topics.ensure)
-            else:
-                return
+            await asyncio.sleep(_BACKOFF)
 
 
-async def _ask(question: Question, request: Request) -> Answer:
-    first_token_at: datetime | None = None
-    text: list[str] = []
-    last = Chunk()
-    async for chunk in registry.chain("chat").stream(request):
-        if chunk.text and first_token_at is None:
-            first_token_at = timezone.now()
-        if chunk.restart:
-            text.clear()
-        text.append(chunk.text)
-        last = chunk
+async def _ask(question: Question, request: Request, draft: Draft) -> Answer:
+    async with aclosing(registry.chain("chat").stream(request)) as chunks:
+        try:
+            async for chunk in chunks:
+                draft.add(chunk)
+        except RunFull:
+            log.warning("an answer was cut at its greatest length", message_id=str(question.message_id))
+    return _drafted(question, draft)
+
+
+def _drafted(question: Question, draft: Draft, *, stopped: bool = False) -> Answer:
     return _about(
         question,
-        response="".join(text),
-        provider=last.provider,
-        model=last.model,
-        fallback=last.fallback,
-        prompt_tokens=last.usage.prompt_tokens,
-        completion_tokens=last.usage.completion_tokens,
-        first_token_at=first_token_at,
+        response=draft.text,
+        stopped=stopped,
+        provider=draft.last.provider,
+        model=draft.last.model,
+        fallback=draft.last.fallback,
+        prompt_tokens=draft.last.usage.prompt_tokens,
+        completion_tokens=draft.last.usage.completion_tokens,
+        first_token_at=draft.first_token_at,
     )
 
 
@@ -126,11 +169,17 @@ def _about(question: Question, **result: object) -> Answer:
     )
 
 
-def _prompt(turns: list[questions.Turn], question: Question) -> list[Message]:
-    prompt = [Message("system", SYSTEM_PROMPT)]
-    for turn in turns:
-        prompt += [Message("user", turn.message), Message("assistant", turn.response)]
-    return [*prompt, Message("user", question.message)]
+def _conversation(question: Question, claim: questions.Claim) -> Conversation:
+    async def load() -> Sequence[Turn]:
+        return await database_sync_to_async(questions.turns)(question.session_id) if claim.remembers else ()
+
+    return conversations.of(f"kafka:{question.session_id}", load)
+
+
+async def _remember(conversation: Conversation, question: Question, answer: Answer) -> None:
+    if not answer.error:
+        conversation.add(Turn(str(question.message_id), question.message, answer.response))
+        await conversation.save()
 
 
 @asynccontextmanager
@@ -139,8 +188,10 @@ async def _lease(question: Question) -> AsyncIterator[None]:
 
     async def renew() -> None:
         while True:
-            await asyncio.sleep(questions.LEASE.total_seconds() / 3)
-            await database_sync_to_async(questions.renew_lease)(question.message_id)
+            await asyncio.sleep(questions.lease().total_seconds() / 3)
+            # While PostgreSQL is away nobody else can claim it either.
+            with suppress(OperationalError, InterfaceError):
+                await database_sync_to_async(questions.renew_lease)(question.message_id)
 
     renewing = asyncio.create_task(renew())
     try:

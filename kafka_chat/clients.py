@@ -5,7 +5,7 @@ Clients are made where they are used: one made before a fork never delivers (con
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -14,8 +14,10 @@ from django.conf import settings
 
 log = structlog.get_logger(__name__)
 
-# Milliseconds after which a message that could not be delivered is given back as failed.
-DELIVERY_TIMEOUT_MS = 30_000
+# Milliseconds after which a message that could not be delivered is given back as failed, and a new producer is made.
+DELIVERY_TIMEOUT_MS = 10_000
+
+Headers = Mapping[str, str | bytes | None]
 
 
 def connection() -> dict[str, Any]:
@@ -28,11 +30,18 @@ def connection() -> dict[str, Any]:
     }
 
 
-def consumer(group: str) -> Consumer:
-    """Return a consumer that commits nothing by itself."""
+def consumer(group: str, on_broker_lost: Callable[[], None] = lambda: None) -> Consumer:
+    """Return a consumer that commits nothing by itself, and says while it is polled when no broker is left."""
+
+    def note(error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            on_broker_lost()
+        _log_error(error)
+
     return Consumer(
         {
             **connection(),
+            "error_cb": note,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -56,11 +65,17 @@ class Publisher:
     """An idempotent producer whose deliveries can be awaited.
 
     librdkafka reports deliveries only while it is polled, which a thread does. Use as an asynchronous context manager.
+
+    A producer that has failed is replaced. librdkafka demands it after a fatal error; and a broker that has lost its
+    memory does not know the producer's id, which librdkafka takes for something that will pass.
     """
 
     def __init__(self) -> None:
         self._producer: Producer | None = None
-        self._fatal = False
+        self._failed: list[Producer] = []
+        self._broken = False
+        # The event loop produces, the thread replaces the producer.
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="kafka-publisher", daemon=True)
 
@@ -72,29 +87,28 @@ class Publisher:
     async def __aexit__(self, *exception: object) -> None:
         self._stopping.set()
         await asyncio.to_thread(self._thread.join)
-        if self._producer is not None:
-            await asyncio.to_thread(self._producer.flush, 5)
-            await asyncio.to_thread(self._producer.close)
+        for producer in (*self._failed, self._producer):
+            if producer is not None:
+                await asyncio.to_thread(producer.flush, 5)
+                await asyncio.to_thread(producer.close)
 
-    async def send(self, topic: str, *, key: bytes | None, value: bytes | None, headers: Mapping[str, str]) -> None:
+    async def send(self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Return once the broker has stored the message; raises DeliveryFailed."""
         delivered: asyncio.Future[None] = self._loop.create_future()
 
         def report(error: KafkaError | None, _: Message) -> None:
+            self._note_delivery(error)
             self._loop.call_soon_threadsafe(_resolve, delivered, error)
 
         try:
-            self._open().produce(
-                topic, value, key, headers=[(name, text.encode()) for name, text in headers.items()], on_delivery=report
-            )
+            with self._lock:
+                self._open().produce(topic, value, key, headers=_encoded(headers), on_delivery=report)
         except (BufferError, KafkaException) as error:
             raise DeliveryFailed(f"{topic}: {error}") from error
         await delivered
 
     def _open(self) -> Producer:
-        """Return the producer; librdkafka demands a new one after a fatal error."""
-        if self._producer is None or self._fatal:
-            self._fatal = False
+        if self._producer is None:
             self._producer = Producer(
                 {
                     **connection(),
@@ -108,16 +122,43 @@ class Publisher:
         return self._producer
 
     def _note_error(self, error: KafkaError) -> None:
-        self._fatal = self._fatal or error.fatal()
+        self._broken = self._broken or error.fatal()
         _log_error(error)
 
+    def _note_delivery(self, error: KafkaError | None) -> None:
+        self._broken = self._broken or error is not None
+
     def _poll(self) -> None:
+        """In a thread of its own: have deliveries reported, and replace a producer that has failed."""
         while not self._stopping.is_set():
-            producer = self._producer
-            if producer is None:
+            for failed in self._failed:
+                # What it still holds is reported as not delivered.
+                failed.purge()
+                _serve(failed, 0)
+            self._failed = [failed for failed in self._failed if len(failed)]
+            # Only what the present producer reports counts.
+            self._broken = False
+            if (producer := self._producer) is None:
                 self._stopping.wait(0.01)
-            else:
-                producer.poll(0.1)
+                continue
+            if not _serve(producer, 0.1) or self._broken:
+                with self._lock:
+                    self._failed.append(producer)
+                    self._producer = None
+
+
+def _serve(producer: Producer, seconds: float) -> bool:
+    """Have a producer report its deliveries; returns False where it says that it is beyond repair."""
+    try:
+        producer.poll(seconds)
+    except KafkaException as error:
+        log.warning("a new Kafka producer is needed", error=str(error))
+        return False
+    return True
+
+
+def _encoded(headers: Headers) -> list[tuple[str, str | bytes | None]]:
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in headers.items()]
 
 
 def _resolve(delivered: "asyncio.Future[None]", error: KafkaError | None) -> None:

@@ -1,19 +1,30 @@
-"""What cannot be handled goes to the dead letters: the original bytes, and in the headers why."""
+"""What cannot be handled goes to the dead letters: the original bytes, and in the headers why.
+
+The question that it was about, if there is one, fails: its visitor waits for nothing.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from typing import cast
+from uuid import UUID
 
 import structlog
+from channels.db import database_sync_to_async
 from confluent_kafka import Message
+from django.db import InterfaceError, OperationalError
 
 from kafka_chat import topics
-from kafka_chat.clients import DeliveryFailed, Publisher
+from kafka_chat.clients import DeliveryFailed, Headers, Publisher
+from kafka_chat.messages import Answer, UnreadableMessage
+from kafka_chat.models import OPEN, ChatMessage
 
 log = structlog.get_logger(__name__)
 
 # Bad code must not drain a topic into the dead letters.
 MAX_IN_A_ROW = 20
+UNREADABLE = "Your question could not be read on its way to the model. Please ask again."
+# What the headers of a dead letter have besides the message's own.
+ORIGIN = ("dead_topic", "dead_partition", "dead_offset", "dead_error")
 _PAUSE = 1.0
 
 
@@ -33,7 +44,7 @@ class DeadLetters:
         self._in_a_row = 0
 
     async def bury(self, message: Message, error: Exception) -> None:
-        """Publish a message as a dead letter; waits for the broker as long as it takes.
+        """Publish a message as a dead letter; waits for the servers as long as it takes.
 
         Raises TooManyDeadLetters instead where `MAX_IN_A_ROW` have gone before it; the message stays uncommitted.
         """
@@ -41,29 +52,62 @@ class DeadLetters:
             raise TooManyDeadLetters(f"{self._in_a_row} messages in a row could not be handled")
         self._in_a_row += 1
         log.error("dead letter", topic=message.topic(), offset=message.offset(), error=_reason(error))
-        while True:
-            try:
-                await self._publisher.send(
-                    topics.DEAD_LETTERS, key=message.key(), value=message.value(), headers=headers_of(message, error)
-                )
-            except DeliveryFailed as failure:
-                log.warning("the broker took no dead letter, trying again", error=str(failure))
-                await asyncio.sleep(_PAUSE)
-            else:
-                return
+        headers = headers_of(message) | {
+            "dead_topic": message.topic() or "",
+            "dead_partition": str(message.partition()),
+            "dead_offset": str(message.offset()),
+            "dead_error": _reason(error),
+        }
+        await _insist(
+            lambda: self._publisher.send(topics.DEAD_LETTERS, key=message.key(), value=message.value(), headers=headers)
+        )
+        if isinstance(error, UnreadableMessage):
+            await _insist(lambda: self._fail_question(message))
+
+    async def _fail_question(self, message: Message) -> None:
+        """Publish a failure of the question that a message is about, for the persist role to store."""
+        message_id = question_of(message)
+        row = message_id and await database_sync_to_async(_open_question)(message_id)
+        if row:
+            failure = Answer(
+                message_id=row.message_id, session_id=row.session_id, trace_id=row.trace_id, error=UNREADABLE
+            )
+            await self._publisher.send(
+                topics.ANSWERS, key=failure.key(), value=failure.encode(), headers=failure.headers()
+            )
 
 
-def headers_of(message: Message, error: Exception) -> Mapping[str, str]:
-    """Return the message's own headers, with where it came from and why it is dead."""
+def headers_of(message: Message) -> dict[str, str | bytes | None]:
+    """Return a message's headers as they are."""
     # A consumed message has its headers as pairs; the library's type allows what may be given to a producer too.
-    pairs = cast(list[tuple[str, bytes | None]], message.headers() or [])
-    own = {name: (value or b"").decode("utf-8", "replace") for name, value in pairs}
-    return own | {
-        "dead_topic": message.topic() or "",
-        "dead_partition": str(message.partition()),
-        "dead_offset": str(message.offset()),
-        "dead_error": _reason(error),
-    }
+    return dict(cast(list[tuple[str, bytes | None]], message.headers() or []))
+
+
+def question_of(message: Message) -> UUID | None:
+    """Return the question that a message says in its headers it is about."""
+    header = headers_of(message).get("message_id")
+    try:
+        return UUID(header.decode() if isinstance(header, bytes) else header)
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def original(headers: Headers) -> Headers:
+    """Return the headers that a dead letter had while it lived."""
+    return {name: value for name, value in headers.items() if name not in ORIGIN}
+
+
+def _open_question(message_id: UUID) -> ChatMessage | None:
+    return ChatMessage.objects.filter(message_id=message_id, status__in=OPEN).first()
+
+
+async def _insist(attempt: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            return await attempt()
+        except (DeliveryFailed, OperationalError, InterfaceError) as error:
+            log.warning("a dead letter waits for a server, trying again", error=type(error).__name__)
+            await asyncio.sleep(_PAUSE)
 
 
 def _reason(error: Exception) -> str:

@@ -2,14 +2,21 @@
 
 import re
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.texts import MAX_LENGTH, Text
 
 # Seconds; proxies commonly cut a request that is silent for 30.
 MAX_WAIT = 25
+
+
+# Questions on one page of the history.
+PAGE = 20
+MAX_PAGE = 100
+# Above the number of every event of a run.
+EVERYTHING = 2**53
 
 
 class InvalidInput(Exception):
@@ -56,6 +63,25 @@ def read_ask(body: bytes) -> AskForm:
         raise InvalidInput("invalid_json", 'The request is not the expected JSON. Send {"message": "…"}.') from None
 
 
+class StopForm(BaseModel):
+    """The body of `POST /api/chat/<message_id>/stop/`: the number of the last event that the visitor has seen.
+
+    Without it they keep all that was written.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seen: Annotated[int, Field(ge=0, le=EVERYTHING)] = EVERYTHING
+
+
+def read_stop(body: bytes) -> StopForm:
+    """Return the form in a request's body, which may be empty; raises InvalidInput."""
+    try:
+        return StopForm.model_validate_json(body or b"{}")
+    except ValidationError:
+        raise InvalidInput("invalid_stop", 'The request is not the expected JSON. Send {"seen": 12} or {}.') from None
+
+
 def read_idempotency_key(value: str | None) -> str | None:
     """Return the `Idempotency-Key` header's value; raises InvalidInput."""
     if value is None:
@@ -79,4 +105,37 @@ def read_wait(value: str | None) -> float:
         return 0
     if not re.fullmatch(r"[0-9]{1,2}", value) or int(value) > MAX_WAIT:
         raise InvalidInput("invalid_wait", f"The wait must be a whole number of seconds from 0 to {MAX_WAIT}.")
+    return int(value)
+
+
+def read_cursor(value: str | None) -> uuid.UUID | None:
+    """Return where a page of the history begins, None for the newest one; raises InvalidInput."""
+    if value is None:
+        return None
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise InvalidInput("invalid_cursor", 'The cursor is none of ours. Use the "next" of the page before.') from None
+
+
+def read_limit(value: str | None) -> int:
+    """Return how many questions a page of the history has; raises InvalidInput."""
+    if value is None:
+        return PAGE
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= MAX_PAGE:
+        raise InvalidInput("invalid_limit", f"The limit must be a whole number from 1 to {MAX_PAGE}.")
+    return int(value)
+
+
+def read_after(header: str | None, parameter: str | None) -> int:
+    """Return the number of the last event that a reader has, 0 before the first; raises InvalidInput.
+
+    `Last-Event-ID` comes from a browser that reconnects, to the address that it had in the beginning: so it counts more
+    than what that address says.
+    """
+    value = header or parameter
+    if not value:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,16}", value) or int(value) > EVERYTHING:
+        raise InvalidInput("invalid_event_id", "The number of the last event must be a whole number from 0 to 2^53.")
     return int(value)

@@ -6,20 +6,25 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from kafka_chat.categories import Category
+
 # What a row's answer says until there is one.
 PLACEHOLDER = "Processing..."
 
 
 class Status(models.TextChoices):
-    """Where a question stands. The last two are final."""
+    """Where a question stands. The last three are final."""
 
     QUEUED = "queued"
     GENERATING = "generating"
     ANSWERED = "answered"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 OPEN = (Status.QUEUED, Status.GENERATING)
+# With an answer; of a stopped one, what its visitor had seen, which may be nothing.
+WITH_ANSWER = (Status.ANSWERED, Status.STOPPED)
 
 
 class ChatMessage(models.Model):
@@ -31,7 +36,9 @@ class ChatMessage(models.Model):
     message = models.TextField()
     response = models.TextField(default=PLACEHOLDER)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
-    category = models.CharField(max_length=32, blank=True)
+    category = models.CharField(max_length=32, blank=True, choices=Category)
+    language = models.CharField(max_length=2, blank=True, help_text="ISO 639-1; empty where it is not known.")
+    categorised_by = models.CharField(max_length=64, blank=True, help_text="The provider, or: key words.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="How often a worker has begun to answer.")
     lease_until = models.DateTimeField(
         null=True, help_text="Until then the worker that claimed the row is trusted to be alive."
@@ -56,14 +63,15 @@ class ChatMessage(models.Model):
             models.UniqueConstraint(fields=["session_id", "idempotency_key"], name="kf_one_message_per_key"),
             # The flag and the state never disagree.
             models.CheckConstraint(
-                condition=Q(status=Status.ANSWERED, answered_at__isnull=False)
-                | (~Q(status=Status.ANSWERED) & Q(answered_at__isnull=True)),
+                condition=Q(status__in=WITH_ANSWER, answered_at__isnull=False)
+                | (~Q(status__in=WITH_ANSWER) & Q(answered_at__isnull=True)),
                 name="kf_answered_has_time",
             ),
         )
         indexes = (
-            models.Index(fields=["session_id", "-created_at"], name="kf_session_history"),
+            models.Index(fields=["session_id", "-message_id"], name="kf_history"),
             models.Index(fields=["lease_until"], condition=Q(status__in=OPEN), name="kf_open_leases"),
+            models.Index(fields=["session_id", "message_id"], condition=Q(status__in=OPEN), name="kf_open_questions"),
         )
 
     def __str__(self) -> str:

@@ -29,7 +29,10 @@ class Offsets:
 
     def begin(self, partition: int, offset: int) -> None:
         """A message was taken for handling."""
-        state = self._partitions.setdefault(partition, _Partition(committed=offset))
+        state = self._partitions.get(partition)
+        if state is None or offset < state.next:
+            # The first one, or the partition was made anew and its offsets begin again.
+            state = self._partitions[partition] = _Partition(committed=offset)
         state.open.add(offset)
         state.next = max(state.next, offset + 1)
 

@@ -7,6 +7,7 @@ are idempotent. Entries are claimed with SKIP LOCKED and never paged by id, beca
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaException
 from django.db import connection
+from django.db.models import Model
 from django.utils import timezone
 from psycopg.rows import class_row
 
@@ -33,11 +35,14 @@ LOOK_EVERY = 5.0
 # How long sent entries are kept, for looking at.
 KEEP_SENT = timedelta(hours=1)
 
+# Claims and marks in one; the mark counts when the transaction ends, which is after the delivery reports.
 _CLAIM = """
-    SELECT id, topic, key, value, headers FROM kf_outbox
-    WHERE sent_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+    UPDATE kf_outbox SET sent_at = now() WHERE id = ANY(ARRAY(
+        SELECT id FROM kf_outbox WHERE sent_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+    )) RETURNING id, topic, key, value, headers
 """
-_MARK_SENT = "UPDATE kf_outbox SET sent_at = now() WHERE id = ANY(%s)"
+_TAKE_BACK = "UPDATE kf_outbox SET sent_at = NULL WHERE id = ANY(%s)"
+_STORE_WITH_ENTRY = "WITH stored AS ({row}), entry AS ({entry}) SELECT pg_notify(%s, '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,23 @@ def add(topic: str, messages: Iterable[Envelope]) -> None:
     OutboxEntry.objects.bulk_create(entries)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def store_with(row: Model, topic: str, message: Envelope) -> None:
+    """Insert a row and the entry that belongs to it, and wake the relay, in one statement."""
+    entry = OutboxEntry(topic=topic, key=message.key(), value=message.encode(), headers=message.headers())
+    (insert_row, values), (insert_entry, more) = _insert(row), _insert(entry)
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE_WITH_ENTRY.format(row=insert_row, entry=insert_entry), [*values, *more, CHANNEL])
+
+
+def _insert(row: Model) -> tuple[str, list[Any]]:
+    """Return what Django would insert a row with; a key that the database makes is left to it."""
+    fields = [field for field in row._meta.concrete_fields if not (field.primary_key and row.pk is None)]
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    places = ", ".join(["%s"] * len(fields))
+    return f"INSERT INTO {connection.ops.quote_name(row._meta.db_table)} ({columns}) VALUES ({places})", values
 
 
 class Relay:
@@ -97,7 +119,7 @@ class Relay:
         """Send one batch; returns whether there may be more. Raises DeliveryFailed after marking what was sent."""
         async with database.transaction(), database.cursor(row_factory=class_row(_Entry)) as cursor:
             await cursor.execute(_CLAIM, [BATCH])
-            entries = await cursor.fetchall()
+            entries = sorted(await cursor.fetchall(), key=lambda entry: entry.id)
             # Started in the order of ids, which keeps the order of each key.
             results = await asyncio.gather(
                 *(
@@ -106,9 +128,9 @@ class Relay:
                 ),
                 return_exceptions=True,
             )
-            sent = [entry.id for entry, result in zip(entries, results, strict=True) if result is None]
-            if sent:
-                await cursor.execute(_MARK_SENT, [sent])
+            not_sent = [entry.id for entry, result in zip(entries, results, strict=True) if result is not None]
+            if not_sent:
+                await cursor.execute(_TAKE_BACK, [not_sent])
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -131,10 +153,9 @@ class Relay:
 
     async def _remake_topics(self) -> None:
         """A broker that lost its memory has lost its topics too."""
-        try:
+        with suppress(KafkaException):
             await asyncio.to_thread(topics.ensure)
-        except KafkaException:
-            await self._pause(1.0)
+        await self._pause(0.5)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -20,8 +20,9 @@ _TIMEOUT = 10.0
 
 
 def ensure() -> None:
-    """Create the topics that are missing, and report those with fewer partitions than configured.
+    """Create the topics that are missing, and report those with fewer partitions than configured, in one line.
 
+    Partitions are not added to a topic that exists: from then on a visitor's questions would go to another one.
     Raises KafkaException where the broker cannot be reached.
     """
     admin = AdminClient(clients.connection())
@@ -33,13 +34,17 @@ def ensure() -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+    if small := _with_fewer_partitions(admin):
+        log.warning(
+            "topics have fewer partitions than KAFKA_PARTITIONS, so fewer workers can share them: stop the workers and "
+            "add partitions with kafka-topics --alter --partitions, or set KAFKA_PARTITIONS to what there is",
+            configured=settings.KAFKA_PARTITIONS,
+            **{name.replace("-", "_"): number for name, number in small.items()},
+        )
+
+
+def _with_fewer_partitions(admin: AdminClient) -> dict[str, int]:
+    """Return the topics that have fewer partitions than configured, with their number."""
     existing = admin.list_topics(timeout=_TIMEOUT).topics
-    for name in ALL:
-        partitions = len(existing[name].partitions) if name in existing else 0
-        if partitions < settings.KAFKA_PARTITIONS:
-            log.warning(
-                "topic has fewer partitions than configured, so fewer workers can share it",
-                topic=name,
-                partitions=partitions,
-                configured=settings.KAFKA_PARTITIONS,
-            )
+    numbers = {name: len(existing[name].partitions) for name in ALL if name in existing}
+    return {name: number for name, number in numbers.items() if number < settings.KAFKA_PARTITIONS}

@@ -9,5 +9,7 @@ app_name = "kafka_chat"
 urlpatterns = [
     path("api/chat/", views.ask, name="ask"),
     path("api/chat/history/", views.history, name="history"),
+    path("api/chat/<str:message_id>/events/", views.events, name="events"),
+    path("api/chat/<str:message_id>/stop/", views.stop, name="stop"),
     path("api/check-answer/", views.check_answer, name="check_answer"),
 ]

@@ -1,4 +1,4 @@
-"""The Kafka chat's HTTP API: ask, look whether there is an answer, read back."""
+"""The Kafka chat's HTTP API: ask, look whether there is an answer, read along, stop, read back. See openapi.json."""
 
 import uuid
 from collections.abc import Callable, Coroutine
@@ -8,17 +8,22 @@ from typing import Any
 import structlog
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError, close_old_connections
-from django.http import HttpRequest, JsonResponse
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from redis.exceptions import RedisError
 
+from config import askers
 from config.visitors import visitor_of
-from kafka_chat import questions, waiting
-from kafka_chat.forms import InvalidInput, read_ask, read_idempotency_key, read_message_id, read_wait
+from kafka_chat import admission, forms, questions, stopping, streaming, waiting
+from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
-from llm import markdown
+from kafka_chat.states import State, describe
+from llm.budgets import BudgetExceeded
 
 log = structlog.get_logger(__name__)
 
@@ -26,24 +31,36 @@ log = structlog.get_logger(__name__)
 LOOK_AGAIN = 1
 TRY_AGAIN = 10
 
-AsyncView = Callable[..., Coroutine[Any, Any, JsonResponse]]
+AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+
+class UnknownMessage(Exception):
+    """There is no such question, or it is somebody else's: which of both is not said."""
 
 
 def _errors_as_json(view: AsyncView) -> AsyncView:
     """Turn what a view raises into a JSON answer with a code and a sentence."""
 
     @wraps(view)
-    async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return await view(request, *args, **kwargs)
         except InvalidInput as error:
             return _error(400, error.code, error.message)
+        except UnknownMessage:
+            return _error(404, "unknown_message", "There is no such question in this conversation.")
+        except BudgetExceeded as error:
+            return _error(429, error.code, error.public, retry_after=error.retry_after)
         except RequestDataTooBig:
             return _error(413, "request_too_large", "The request is too large. Please shorten the message.")
         except (OperationalError, InterfaceError) as error:
             log.error("PostgreSQL cannot be reached", error=type(error).__name__)
             sentence = "The chat cannot store anything right now. Please try again in a few seconds."
             return _error(503, "database_away", sentence, retry_after=TRY_AGAIN)
+        except RedisError as error:
+            log.error("Redis cannot be reached", error=type(error).__name__)
+            sentence = "The answer cannot be stopped right now. Please try again in a few seconds."
+            return _error(503, "run_log_away", sentence, retry_after=TRY_AGAIN)
 
     return wrapper
 
@@ -53,11 +70,16 @@ def _errors_as_json(view: AsyncView) -> AsyncView:
 @_errors_as_json
 async def ask(request: HttpRequest) -> JsonResponse:
     """Accept a question: 202 with its id and where to look for the answer."""
-    form = read_ask(request.body)
-    key = read_idempotency_key(request.headers.get("Idempotency-Key"))
-    row = await sync_to_async(questions.ask)(visitor_of(request), form.message, idempotency_key=key)
-    poll_url = f"{reverse('kafka_chat:check_answer')}?message_id={row.message_id}"
-    return JsonResponse({"message_id": row.message_id, "status": row.status, "poll_url": poll_url}, status=202)
+    form = forms.read_ask(request.body)
+    key = forms.read_idempotency_key(request.headers.get("Idempotency-Key"))
+    asker = await askers.of_request(request)
+    row = await admission.ask(asker, visitor_of(request), form.message, idempotency_key=key)
+    where = {
+        "poll_url": f"{reverse('kafka_chat:check_answer')}?message_id={row.message_id}",
+        "events_url": reverse("kafka_chat:events", args=[row.message_id]),
+        "stop_url": reverse("kafka_chat:stop", args=[row.message_id]),
+    }
+    return JsonResponse({"message_id": row.message_id, "status": row.status, **where}, status=202)
 
 
 @require_GET
@@ -68,73 +90,73 @@ async def check_answer(request: HttpRequest) -> JsonResponse:
 
     With `wait`, an open question is held until it is finished, for at most so many seconds.
     """
-    message_id = read_message_id(request.GET.get("message_id"))
-    seconds = read_wait(request.GET.get("wait"))
-    visitor_id = visitor_of(request)
+    message_id = forms.read_message_id(request.GET.get("message_id"))
+    seconds = forms.read_wait(request.GET.get("wait"))
     if seconds:
-        row = await _look_until_finished(visitor_id, message_id, seconds)
+        state = await waiting.until_finished(visitor_of(request), message_id, seconds)
     else:
-        row = await _look(visitor_id, message_id)
-    if row is None:
-        return _error(404, "unknown_message", "There is no such question in this conversation.")
-    response = JsonResponse(describe(row))
-    if row.status in OPEN:
-        response.headers["Retry-After"] = str(LOOK_AGAIN)
+        row = await sync_to_async(questions.find)(visitor_of(request), message_id)
+        state = None if row is None else describe(row)
+    if state is None:
+        raise UnknownMessage
+    return _show(state)
+
+
+@require_GET
+@never_cache
+@_errors_as_json
+async def events(request: HttpRequest, message_id: str) -> HttpResponseBase:
+    """Stream an answer while it is written, as server-sent events."""
+    after = forms.read_after(request.headers.get("Last-Event-ID"), request.GET.get("after"))
+    row = _known(await waiting.find(visitor_of(request), _id_in_path(message_id)))
+    response = StreamingHttpResponse(streaming.events(row, after), content_type="text/event-stream; charset=utf-8")
+    # Events must not wait in a proxy, neither to be compressed nor to be joined.
+    patch_cache_control(response, no_transform=True)
+    response.headers["X-Accel-Buffering"] = "no"
     return response
+
+
+@require_POST
+@never_cache
+@_errors_as_json
+async def stop(request: HttpRequest, message_id: str) -> JsonResponse:
+    """Stop an answer: 200 with its state where it is finished, 202 where its worker was told."""
+    form = forms.read_stop(request.body)
+    row = _known(await stopping.stop(visitor_of(request), _id_in_path(message_id), form.seen))
+    return _show(describe(row), status=202 if row.status in OPEN else 200)
 
 
 @require_GET
 @never_cache
 @_errors_as_json
 async def history(request: HttpRequest) -> JsonResponse:
-    """Return this visitor's latest questions, oldest first."""
-    rows = await sync_to_async(questions.history)(visitor_of(request))
-    return JsonResponse({"messages": [describe(row) for row in rows]})
+    """Return a page of this visitor's questions, oldest first; `next` is where the page before it begins."""
+    before = forms.read_cursor(request.GET.get("before"))
+    limit = forms.read_limit(request.GET.get("limit"))
+    rows = await sync_to_async(questions.history)(visitor_of(request), limit + 1, before=before)
+    page = rows[-limit:]
+    following = page[0].message_id if len(rows) > limit else None
+    return JsonResponse({"messages": [describe(row) for row in page], "next": following})
 
 
-async def _look(visitor_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
-    return await sync_to_async(questions.find)(visitor_id, message_id)
+def _id_in_path(text: str) -> uuid.UUID:
+    try:
+        return forms.read_message_id(text)
+    except InvalidInput:
+        raise UnknownMessage from None
 
 
-async def _look_until_finished(visitor_id: uuid.UUID, message_id: uuid.UUID, seconds: float) -> ChatMessage | None:
-    # Registered before the row is read, so that an answer in between is not missed.
-    async with waiting.waiters().registered(message_id) as wait:
-        row = await _look(visitor_id, message_id)
-        if row is None or row.status not in OPEN:
-            return row
-        # A held request must not hold a connection of the pool.
-        await sync_to_async(close_old_connections)()
-        await wait(seconds)
-        return await _look(visitor_id, message_id)
+def _known(row: ChatMessage | None) -> ChatMessage:
+    if row is None:
+        raise UnknownMessage
+    return row
 
 
-def describe(row: ChatMessage) -> dict[str, Any]:
-    """Return a question as the API shows it. Times are ISO 8601, durations milliseconds from the question on."""
-    answered = row.answered_at is not None
-    return {
-        "message_id": row.message_id,
-        "trace_id": row.trace_id,
-        "status": row.status,
-        "message": row.message,
-        "response": row.response,
-        "html": markdown.render(row.response) if answered else "",
-        "error": row.error,
-        "provider": row.provider,
-        "model": row.model,
-        "fallback": row.fallback,
-        "created_at": row.created_at,
-        "answered_at": row.answered_at,
-        "timings": {
-            "picked_up_ms": _since_asked(row, "picked_up_at"),
-            "first_token_ms": _since_asked(row, "first_token_at"),
-            "total_ms": _since_asked(row, "answered_at"),
-        },
-    }
-
-
-def _since_asked(row: ChatMessage, field: str) -> int | None:
-    moment = getattr(row, field)
-    return None if moment is None else round((moment - row.created_at).total_seconds() * 1000)
+def _show(state: State, status: int = 200) -> JsonResponse:
+    response = JsonResponse(state, status=status)
+    if state["status"] in OPEN:
+        response.headers["Retry-After"] = str(LOOK_AGAIN)
+    return response
 
 
 def _error(status: int, code: str, message: str, *, retry_after: int | None = None) -> JsonResponse:

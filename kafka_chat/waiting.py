@@ -1,87 +1,128 @@
-"""Holds polls until there is an answer, with one listening connection for each process however many polls are held.
+"""Waits for what becomes of a question: reads its run, and its row only where the run log does not say.
 
-A waiter is registered before the row is read, so that an answer in between is not missed. Where PostgreSQL does not
-talk to us, a wait is cut short and the client looks again: slower, never stuck.
+The run's end carries the answer, so a question whose answer comes while one waits costs no look at the row. It is the
+row that counts, though: where Redis is away it is looked at every second, and every now and then in any case, because a
+process may have died between the row and the run's end.
 """
 
 import asyncio
 import uuid
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from weakref import WeakKeyDictionary
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias
 
-import psycopg
 import structlog
+from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, close_old_connections
 
-from kafka_chat import listening
+from kafka_chat import questions
+from kafka_chat.models import OPEN, ChatMessage
+from kafka_chat.states import State, describe
+from llm import runs
+from llm.runs import Delta, End, Event
 
 log = structlog.get_logger(__name__)
 
-# Told the id of each question that is answered or has failed.
-CHANNEL = "kf_finished"
-# Seconds that a wait lasts while nobody would tell us.
-DEAF = 1.0
-# Seconds after which the listener looks whether anybody still waits, and after a lost connection tries again.
-LOOK_EVERY = 2.0
-
-Wait = Callable[[float], Awaitable[None]]
+# Seconds of silence after which is looked whether the run log can still tell anything.
+TICK = 1.0
+# Above every event: who reads from here on is given the end alone.
+_ONLY_THE_END = 2**62
 
 
-class Waiters:
-    """The held polls of one event loop."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The question is finished. `seq` and `last` are the run's (see `llm.runs.End`), None where the row told it."""
 
-    def __init__(self) -> None:
-        self._waiting: defaultdict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
-        self._listens = False
-        self._task: asyncio.Task[None] | None = None
+    state: State
+    seq: int | None = None
+    last: int | None = None
 
-    @asynccontextmanager
-    async def registered(self, message_id: uuid.UUID) -> AsyncIterator[Wait]:
-        """Register for the end of a question; yields a function that waits for it, at most so many seconds."""
-        finished = asyncio.Event()
-        self._waiting[message_id].add(finished)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._listen())
 
-        async def wait(seconds: float) -> None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds if self._listens else min(seconds, DEAF)):
-                    await finished.wait()
+# None: nothing happened for a while.
+Happening: TypeAlias = Delta | Finished | None
 
+
+async def find(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
+    """Return a visitor's own question, and let go of the connection: who waits must not hold one of the pool."""
+
+    def look() -> ChatMessage | None:
         try:
-            yield wait
+            return questions.find(session_id, message_id)
         finally:
-            self._waiting[message_id].discard(finished)
-            if not self._waiting[message_id]:
-                del self._waiting[message_id]
+            close_old_connections()
 
-    async def _listen(self) -> None:
-        """Listen while anybody waits; a connection that is lost is made again."""
-        while self._waiting:
-            try:
-                async with await listening.connect(CHANNEL) as database:
-                    self._listens = True
-                    while self._waiting:
-                        async for notification in database.notifies(timeout=LOOK_EVERY):
-                            self._wake(uuid.UUID(notification.payload))
-            except psycopg.Error as error:
-                log.warning("nobody tells us about answers, trying again", error=type(error).__name__)
-                self._listens = False
-                await asyncio.sleep(LOOK_EVERY)
-            finally:
-                self._listens = False
-        # A task keeps its event loop alive.
-        self._task = None
-
-    def _wake(self, message_id: uuid.UUID) -> None:
-        for finished in self._waiting.get(message_id, ()):
-            finished.set()
+    return await sync_to_async(look)()
 
 
-_waiters: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiters] = WeakKeyDictionary()
+async def until_finished(session_id: uuid.UUID, message_id: uuid.UUID, seconds: float) -> State | None:
+    """Return where a question stands once it is finished, or after so many seconds; None where it is not theirs."""
+    happenings = follow(session_id, message_id, _ONLY_THE_END, seconds=seconds, look_every=seconds)
+    async with aclosing(happenings):
+        # Reads from the run's beginning on, so an end between this look and the first event is not missed.
+        row = await find(session_id, message_id)
+        if row is None or row.status not in OPEN:
+            return None if row is None else describe(row)
+        async for happening in happenings:
+            if isinstance(happening, Finished):
+                return happening.state
+    row = await find(session_id, message_id)
+    return None if row is None else describe(row)
 
 
-def waiters() -> Waiters:
-    """Return the waiters of the running event loop."""
-    return _waiters.setdefault(asyncio.get_running_loop(), Waiters())
+async def follow(
+    session_id: uuid.UUID, message_id: uuid.UUID, after: int, *, seconds: float, look_every: float
+) -> AsyncGenerator[Happening]:
+    """Yield what happens to an open question after a number, up to its end, for at most so many seconds.
+
+    The row is looked at every `look_every` seconds, and every second where the run log does not tell.
+    """
+    now = asyncio.get_running_loop().time
+    until, look_at, untold = now() + seconds, now() + look_every, False
+    async with aclosing(_with_ticks(runs.log().read(message_id, after), until)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                yield event
+                continue
+            if event is not None and event.data:
+                yield Finished(dict(event.data), event.seq, event.last)
+                return
+            # An end without an answer says only that nobody writes it any more.
+            untold = untold or event is not None
+            if untold or runs.log().is_deaf or now() >= look_at:
+                look_at = now() + look_every
+                if (state := await _finished(session_id, message_id)) is not None:
+                    yield Finished(state)
+                    return
+            yield None
+
+
+async def _finished(session_id: uuid.UUID, message_id: uuid.UUID) -> State | None:
+    try:
+        row = await find(session_id, message_id)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the row cannot be read, waiting on", error=type(error).__name__)
+        return None
+    return None if row is None or row.status in OPEN else describe(row)
+
+
+async def _with_ticks(events: AsyncGenerator[Event], until: float) -> AsyncGenerator[Delta | End | None]:
+    """Yield events, and None whenever there was none for a while, until a moment of the loop's clock."""
+    now = asyncio.get_running_loop().time
+    coming: asyncio.Future[Event | None] = asyncio.ensure_future(anext(events, None))
+    try:
+        while (left := until - now()) > 0:
+            if coming.done() and coming.result() is None:
+                await asyncio.sleep(min(TICK, left))
+                yield None
+                continue
+            await asyncio.wait([coming], timeout=min(TICK, left))
+            if not coming.done():
+                yield None
+            elif (event := coming.result()) is not None:
+                coming = asyncio.ensure_future(anext(events, None))
+                yield event
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
+        await events.aclose()

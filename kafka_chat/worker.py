@@ -1,14 +1,16 @@
 """A worker process: any of the roles, side by side, until it is told to stop.
 
-relay     outbox -> chatbot-questions; sweeps questions that nobody holds
-answer    chatbot-questions -> model -> chatbot-answers
-persist   chatbot-answers -> rows
+relay       outbox -> chatbot-questions; sweeps questions that nobody holds
+answer      chatbot-questions -> model -> chatbot-answers
+persist     chatbot-answers -> rows
+categorise  chatbot-questions -> model or key words -> rows
 """
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -19,18 +21,21 @@ from django.db import InterfaceError, OperationalError
 
 from kafka_chat import outbox, questions, topics
 from kafka_chat.answering import Answering
+from kafka_chat.categorising import CONCURRENCY as CATEGORISED_AT_ONCE
+from kafka_chat.categorising import Categorising
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.consumption import Consumption
 from kafka_chat.failures import DeadLetters, TooManyDeadLetters
 from kafka_chat.messages import UnreadableMessage
 from kafka_chat.models import ChatMessage
+from kafka_chat.outcomes import Report, log_outcome
 from kafka_chat.persisting import Persisting
-from llm import registry
+from llm import conversations, registry, runs
 
 log = structlog.get_logger(__name__)
 
-Role = Literal["relay", "answer", "persist"]
-ROLES: tuple[Role, ...] = ("relay", "answer", "persist")
+Role = Literal["relay", "answer", "persist", "categorise"]
+ROLES: tuple[Role, ...] = ("relay", "answer", "persist", "categorise")
 
 # Seconds that what is in flight may take after a stop; container platforms kill after 30.
 DRAIN_SECONDS = 20.0
@@ -49,10 +54,30 @@ class Handling(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a consuming role is busy with."""
+
+    role: Role
+    group: str
+    topic: str
+    consumption: Consumption
+
+
 class Worker:
     """Runs roles; `concurrency` questions are answered at once."""
 
-    def __init__(self, roles: Sequence[Role], *, concurrency: int, drain_seconds: float = DRAIN_SECONDS) -> None:
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        *,
+        concurrency: int,
+        drain_seconds: float = DRAIN_SECONDS,
+        report: Report = log_outcome,
+    ) -> None:
+        # What the consuming roles are busy with, once they have begun.
+        self.loads: list[Load] = []
+        self._report = report
         self._roles = roles
         self._concurrency = concurrency
         self._drain_seconds = drain_seconds
@@ -69,6 +94,8 @@ class Worker:
             loop.add_signal_handler(signal_number, self.stop)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(registry.aclose)
+            stack.push_async_callback(conversations.aclose)
+            stack.push_async_callback(runs.log().aclose)
             await self._wait_for_broker()
             if self._stopping.is_set():
                 return
@@ -89,18 +116,21 @@ class Worker:
     def _work_of(self, role: Role, publisher: Publisher) -> list[Coroutine[Any, Any, None]]:
         if role == "relay":
             return [outbox.Relay(publisher, self._stopping).run(), self._sweep()]
-        handling: Handling = Answering(publisher) if role == "answer" else Persisting()
-        return [self._consume(handling, DeadLetters(publisher))]
-
-    async def _consume(self, handling: Handling, dead_letters: DeadLetters) -> None:
+        handling = self._handling(role, publisher)
         consumption = Consumption(
             group=handling.group,
             topic=handling.topic,
-            handle=self._guarded(handling.handle, dead_letters),
-            concurrency=self._concurrency,
+            handle=self._guarded(handling.handle, DeadLetters(publisher)),
+            concurrency=CATEGORISED_AT_ONCE if role == "categorise" else self._concurrency,
             drain_seconds=self._drain_seconds,
         )
-        await consumption.run(self._stopping)
+        self.loads.append(Load(role, handling.group, handling.topic, consumption))
+        return [consumption.run(self._stopping)]
+
+    def _handling(self, role: Role, publisher: Publisher) -> Handling:
+        if role == "answer":
+            return Answering(publisher, self._report)
+        return Persisting() if role == "persist" else Categorising(self._stopping)
 
     def _guarded(
         self, handle: Callable[[KafkaMessage], Awaitable[None]], dead_letters: DeadLetters

@@ -1,4 +1,7 @@
 // The left panel: POST the question, then ask until the answer is there.
+//
+// A visitor's questions are answered one after the other, so one request is held at a time: browsers open only six
+// connections to a site, and more held ones would be in the way of the next question and of a stop.
 
 import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
@@ -6,6 +9,8 @@ import { Backoff, pause } from "./pause.js";
 
 const HOLD = 20; // seconds that the server may hold a request until there is an answer
 const PATIENCE = 35_000; // milliseconds after which a held request counts as lost
+const FINISHED = ["answered", "failed", "stopped"];
+const NOT_STOPPED = "The answer could not be stopped";
 const UNREACHABLE = "The server cannot be reached. Your text is kept; please send it again in a moment.";
 
 export class KafkaChat {
@@ -15,6 +20,10 @@ export class KafkaChat {
     this.conversation = new Conversation(panel);
     this.key = null;
     this.waiting = 0;
+    this.stopButton = part(panel, "stop");
+    this.stopButton.addEventListener("click", () => this.stop());
+    this.following = null; // the id of the question whose answer is waited for
+    this.earlier = Promise.resolve(); // what becomes of the questions before the next one
     this.composer = new Composer(panel, (text) => this.ask(text));
     for (const exchange of this.conversation.exchanges) {
       if (exchange.pollUrl) this.watch(exchange, exchange.pollUrl);
@@ -43,10 +52,48 @@ export class KafkaChat {
 
   async watch(exchange, url) {
     this.waiting += 1;
+    this.stopButton.hidden = false;
     this.say();
-    exchange.end(await this.answerAt(url, exchange));
+    const earlier = this.earlier;
+    let done;
+    this.earlier = new Promise((resolve) => (done = resolve));
+    await earlier;
+    this.following = new URL(url, location.href).searchParams.get("message_id");
+    this.stopButton.disabled = false;
+    const facts = await this.answerAt(url, exchange);
+    this.following = null;
     this.waiting -= 1;
+    done();
+    exchange.end(facts);
+    if (this.waiting === 0) this.hideStop();
     this.say();
+  }
+
+  // Nothing is seen of an answer before its end, so what was written until now is kept.
+  async stop() {
+    const id = this.following;
+    if (id === null) return;
+    this.stopButton.disabled = true;
+    let stopped = false;
+    try {
+      const response = await fetch(`/api/chat/${id}/stop/`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-CSRFToken": this.token },
+        body: "{}",
+      });
+      stopped = response.ok;
+    } catch {
+      // Said below. The answer itself comes, or is asked for, as before.
+    }
+    if (stopped || this.following !== id) return;
+    this.stopButton.disabled = false;
+    this.say(NOT_STOPPED, "bad");
+  }
+
+  hideStop() {
+    // A focused button that disappears would lose the keyboard's place.
+    if (document.activeElement === this.stopButton) this.composer.field.focus();
+    this.stopButton.hidden = true;
   }
 
   // Returns what became of the question; asks for as long as it takes.
@@ -65,8 +112,7 @@ export class KafkaChat {
       }
       if (response.status < 500 && response.status !== 429) {
         if (!response.ok) return { state: "failed", error: body?.error?.message };
-        if (body.status === "answered") return { ...body, ...body.timings, state: "answered" };
-        if (body.status === "failed") return { ...body, ...body.timings, html: "", state: "failed" };
+        if (FINISHED.includes(body.status)) return { ...body, ...body.timings, state: body.status };
         this.say();
         exchange.wait(body.status === "generating" ? "A worker is answering…" : "Processing…");
       } else {

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, TopicPartition
 
-from kafka_chat import topics
+from kafka_chat import clients, topics
 from kafka_chat.clients import Publisher
 from kafka_chat.consumption import Consumption
 
@@ -127,6 +127,42 @@ async def test_a_handler_that_raises_leaves_its_message_to_the_next_member() -> 
     async with _consuming(note):
         await _until(lambda: b"bad" in seen)
     assert seen == [b"bad"]
+
+
+async def test_partitions_that_were_paused_in_a_rebalance_are_read_again() -> None:
+    await _publish(*((b"%d" % number, b"%d" % number) for number in range(30)))
+    seen: set[bytes | None] = set()
+    gate = asyncio.Event()
+
+    async def wait(message: Message) -> None:
+        await gate.wait()
+        seen.add(message.value())
+
+    async with _consuming(wait, concurrency=1) as full:
+        await _until(lambda: full.in_flight == 2)
+        # Paused, until the second member's coming takes everything away, and some of it back.
+        async with _consuming(wait, concurrency=1):
+            await _until(lambda: full.in_flight == 0)
+            gate.set()
+            await _until(lambda: len(seen) == 30, seconds=30)
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+    await _publish((b"key", b"new"))
+    # As a worker does that finishes what it had begun before the broker lost its memory.
+    before = clients.consumer("test")
+    before.commit(offsets=[TopicPartition(topics.QUESTIONS, number, 50) for number in range(6)], asynchronous=False)
+    before.close()
+    seen: list[bytes | None] = []
+
+    async def note(message: Message) -> None:
+        seen.append(message.value())
+
+    async with _consuming(note):
+        await _until(lambda: bool(seen), seconds=30)
+        await _publish((b"key", b"newer"))
+        await _until(lambda: len(seen) == 2)
+    assert seen == [b"new", b"newer"]
 
 
 async def test_what_has_begun_is_finished_before_the_end() -> None:

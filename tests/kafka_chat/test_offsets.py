@@ -61,3 +61,16 @@ def test_a_commit_never_passes_an_open_message(order: list[int], start: int, gap
         if due is not None:
             assert {number for number in numbers if number < due}.isdisjoint(still_open)
     assert offsets.due() == {0: numbers[-1] + 1}
+
+
+def test_a_partition_that_begins_again_is_committed_from_its_new_beginning() -> None:
+    offsets = Offsets()
+    for offset in range(5):
+        offsets.begin(0, offset)
+    offsets.finish(0, 4)
+    # The broker has lost its memory, and the topic was made anew.
+    offsets.begin(0, 0)
+    offsets.begin(0, 1)
+    offsets.finish(0, 0)
+    assert offsets.due() == {0: 1}
+    assert len(offsets) == 1

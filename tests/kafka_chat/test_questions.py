@@ -8,6 +8,7 @@ from django.utils import timezone
 from kafka_chat import questions, topics
 from kafka_chat.messages import Answer, Question
 from kafka_chat.models import PLACEHOLDER, ChatMessage, OutboxEntry, Status
+from llm.memory import Turn
 
 pytestmark = pytest.mark.django_db
 
@@ -17,6 +18,11 @@ VISITOR = uuid.uuid4()
 def _answer(row: ChatMessage, **result: object) -> Answer:
     ids = {"message_id": row.message_id, "session_id": row.session_id, "trace_id": row.trace_id}
     return Answer.model_validate(ids | (result or {"response": "42"}))
+
+
+def _waiting_in_the_outbox() -> list[uuid.UUID]:
+    entries = OutboxEntry.objects.filter(sent_at=None).order_by("id")
+    return [Question.decode(bytes(entry.value)).message_id for entry in entries]
 
 
 def _fresh(row: ChatMessage) -> ChatMessage:
@@ -132,7 +138,7 @@ def test_the_sweep_sends_abandoned_questions_again_once() -> None:
     dead_worker = questions.ask(VISITOR, "claimed by a worker that died")
     questions.claim(dead_worker.message_id)
     ChatMessage.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    lost = questions.ask(VISITOR, "lost with the broker")
+    lost = questions.ask(uuid.uuid4(), "lost with the broker")
     ChatMessage.objects.filter(pk=lost.pk).update(created_at=timezone.now() - timedelta(minutes=2))
     OutboxEntry.objects.all().delete()
     assert questions.sweep() == (2, 0)
@@ -143,11 +149,67 @@ def test_the_sweep_sends_abandoned_questions_again_once() -> None:
 
 
 def test_the_sweep_gives_up_what_failed_too_often() -> None:
-    row = questions.ask(VISITOR, "kills every worker")
+    row, following = questions.ask(VISITOR, "kills every worker"), questions.ask(VISITOR, "and then?")
     questions.claim(row.message_id)
-    ChatMessage.objects.update(attempts=questions.MAX_ATTEMPTS, lease_until=timezone.now() - timedelta(seconds=1))
+    long_ago = timezone.now() - timedelta(hours=1)
+    ChatMessage.objects.filter(pk=row.pk).update(attempts=questions.MAX_ATTEMPTS, lease_until=long_ago)
+    OutboxEntry.objects.all().delete()
     assert questions.sweep() == (0, 1)
     assert (_fresh(row).status, _fresh(row).error) == (Status.FAILED, questions.GIVEN_UP)
+    assert _waiting_in_the_outbox() == [following.message_id]
+
+
+def test_the_sweep_leaves_what_a_relay_will_send() -> None:
+    row = questions.ask(VISITOR, "while the broker is away")
+    ChatMessage.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert questions.sweep() == (0, 0)
+    OutboxEntry.objects.update(sent_at=timezone.now())
+    assert questions.sweep() == (1, 0)
+    assert _waiting_in_the_outbox() == [row.message_id]
+
+
+def test_the_sweep_sends_only_each_visitor_s_next_question() -> None:
+    rows = [questions.ask(VISITOR, str(number)) for number in range(3)]
+    ChatMessage.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    OutboxEntry.objects.all().delete()
+    assert questions.sweep() == (1, 0)
+    assert _waiting_in_the_outbox() == [rows[0].message_id]
+
+
+def test_a_question_is_not_claimed_before_the_visitor_s_earlier_ones_are_finished() -> None:
+    first, second, third = (questions.ask(VISITOR, name) for name in ("first", "second", "third"))
+    another = questions.ask(uuid.uuid4(), "another visitor's")
+    assert not questions.claim(second.message_id)
+    assert questions.claim(first.message_id)
+    assert not questions.claim(second.message_id)
+    questions.record(_answer(first))
+    assert not questions.claim(third.message_id)
+    assert questions.claim(second.message_id)
+    questions.record(_answer(second, error="No model can answer."))
+    assert questions.claim(third.message_id)
+    assert questions.claim(another.message_id)
+
+
+def test_the_end_of_a_question_sends_the_visitor_s_next_one_again() -> None:
+    first, second, _ = (questions.ask(VISITOR, name) for name in ("first", "second", "third"))
+    questions.ask(uuid.uuid4(), "another visitor's")
+    OutboxEntry.objects.all().delete()
+    questions.claim(first.message_id)
+    assert not questions.claim(second.message_id)
+    questions.record(_answer(first))
+    assert _waiting_in_the_outbox() == [second.message_id]
+    assert questions.claim(second.message_id)
+
+
+def test_what_was_passed_over_and_not_sent_again_is_found_by_the_sweep() -> None:
+    first, second = questions.ask(VISITOR, "first"), questions.ask(VISITOR, "second")
+    questions.claim(first.message_id)
+    assert not questions.claim(second.message_id)
+    # As if the first one's end had not seen the second one.
+    ChatMessage.objects.filter(pk=first.pk).update(status=Status.FAILED)
+    OutboxEntry.objects.all().delete()
+    assert questions.sweep() == (1, 0)
+    assert _waiting_in_the_outbox() == [second.message_id]
 
 
 def test_a_visitor_finds_only_their_own_questions() -> None:
@@ -163,11 +225,19 @@ def test_the_history_is_the_latest_in_the_order_of_asking() -> None:
     assert [row.message for row in questions.history(VISITOR, limit=3)] == ["2", "3", "4"]
 
 
-def test_the_conversation_before_a_question_is_what_was_answered() -> None:
-    first, unanswered = questions.ask(VISITOR, "first"), questions.ask(VISITOR, "unanswered")
+def test_the_turns_of_a_conversation_are_what_was_answered() -> None:
+    first, _, failed, somebody_elses = (
+        questions.ask(visitor, text)
+        for visitor, text in ((VISITOR, "first"), (VISITOR, "open"), (VISITOR, "failed"), (uuid.uuid4(), "other"))
+    )
     questions.record(_answer(first, response="one"))
-    now = questions.ask(VISITOR, "now")
-    questions.record(_answer(questions.ask(VISITOR, "later"), response="x"))
-    message = Question(message_id=now.message_id, session_id=VISITOR, trace_id=now.trace_id, message="now")
-    assert questions.conversation_before(message) == [questions.Turn("first", "one")]
-    assert _fresh(unanswered).status == Status.QUEUED
+    questions.record(_answer(failed, error="No model can answer."))
+    questions.record(_answer(somebody_elses, response="two"))
+    assert questions.turns(VISITOR) == [Turn(str(first.message_id), "first", "one")]
+
+
+def test_the_turns_of_a_long_conversation_are_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "MAX_TURNS", 2)
+    for text in ("first", "second", "third"):
+        questions.record(_answer(questions.ask(VISITOR, text)))
+    assert {turn.question for turn in questions.turns(VISITOR)} == {"second", "third"}

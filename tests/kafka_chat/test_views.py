@@ -37,6 +37,8 @@ def test_a_question_is_accepted_with_the_place_of_its_answer(visitor: Client) ->
     body = response.json()
     assert body["status"] == "queued"
     assert body["poll_url"] == f"/api/check-answer/?message_id={body['message_id']}"
+    assert body["events_url"] == f"/api/chat/{body['message_id']}/events/"
+    assert body["stop_url"] == f"/api/chat/{body['message_id']}/stop/"
     assert uuid.UUID(body["message_id"]).version == 7
     assert ChatMessage.objects.get().message == "What is an outbox?"
 
@@ -82,6 +84,33 @@ def test_the_history_is_one_s_own(visitor: Client) -> None:
     _ask(Client(), "somebody else's")
     messages = visitor.get("/api/chat/history/").json()["messages"]
     assert [message["message"] for message in messages] == ["first", "second"]
+
+
+def test_the_history_is_paged_from_the_newest_on(visitor: Client) -> None:
+    for number in range(5):
+        _ask(visitor, f"question {number}")
+        _ask(Client(), "somebody else's")
+    pages, cursor = [], None
+    while cursor or not pages:
+        query = {"limit": "2"} | ({"before": cursor} if cursor else {})
+        page = visitor.get("/api/chat/history/", query).json()
+        pages.append([message["message"] for message in page["messages"]])
+        cursor = page["next"]
+    assert pages == [["question 3", "question 4"], ["question 1", "question 2"], ["question 0"]]
+
+
+def test_a_page_that_is_exactly_full_is_the_last_one(visitor: Client) -> None:
+    for number in range(2):
+        _ask(visitor, f"question {number}")
+    page = visitor.get("/api/chat/history/", {"limit": "2"}).json()
+    assert (len(page["messages"]), page["next"]) == (2, None)
+
+
+@pytest.mark.parametrize("query", [{"before": ""}, {"before": "7"}, {"limit": "0"}, {"limit": "101"}, {"limit": "all"}])
+def test_a_page_must_be_one(visitor: Client, query: dict[str, str]) -> None:
+    response = visitor.get("/api/chat/history/", query)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] in {"invalid_cursor", "invalid_limit"}
 
 
 def test_the_same_idempotency_key_gives_the_same_message_back(visitor: Client) -> None:

@@ -4,16 +4,22 @@ import asyncio
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
+from kafka_chat.outcomes import log_outcome
 from kafka_chat.worker import DRAIN_SECONDS, ROLES, Worker
 
 
 class Command(BaseCommand):
     """Runs the Kafka chat's worker."""
 
-    help = "Runs the Kafka chat's worker: sends questions to Kafka, answers them, and stores the answers."
+    help = (
+        "Runs the Kafka chat's worker: sends questions to Kafka (relay), answers them (answer), stores the answers "
+        "(persist), and sorts the questions (categorise). Prints a line for each question that it is done with."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -43,13 +49,28 @@ class Command(BaseCommand):
         """Work until told to stop."""
         roles = list(dict.fromkeys(options["role"] or ROLES))
 
-        async def work() -> None:
-            await Worker(roles, concurrency=options["concurrency"], drain_seconds=options["drain_seconds"]).run()
-
+        console = Console()
+        worker = Worker(
+            roles,
+            concurrency=options["concurrency"],
+            drain_seconds=options["drain_seconds"],
+            report=log_outcome if settings.ENVIRONMENT.log_format == "json" else console.question,
+        )
         try:
-            asyncio.run(work())
+            with console.keeping_log_lines():
+                asyncio.run(_work(worker, console))
         except TooManyDeadLetters as error:
             raise CommandError(f"Stopped: {error}.") from None
+
+
+async def _work(worker: Worker, console: Console) -> None:
+    watching = asyncio.create_task(watch(console, worker)) if console.live else None
+    try:
+        await worker.run()
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 def _positive(value: str) -> int:

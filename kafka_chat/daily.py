@@ -1,0 +1,167 @@
+"""Questions for each day: what the admin shows above its list, and the filter by day. Days are those of UTC."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest
+from django.utils import timezone
+
+from config import plots
+from kafka_chat.categories import Category
+from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
+
+# Days that the counts go back.
+DAYS = 30
+_NONE = "\N{EN DASH}"
+_UNKNOWN = "not known"
+_MOST_VALUES = 50
+
+# Returns the list's address with these filters added to the present ones.
+Link = Callable[[dict[str, str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The questions of a day, or of a language: in all, and those of each category."""
+
+    name: str
+    link: str
+    questions: str
+    answered: str
+    failed: str
+    categories: list[str]
+
+
+class DayFilter(admin.SimpleListFilter):
+    """Some days, or one: the lines of the counts lead to it."""
+
+    title = "day (UTC)"
+    parameter_name = "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices; a date is one of them where it is chosen."""
+        value = self.value()
+        known = [("today", "Today"), ("yesterday", "Yesterday"), ("7", "Last 7 days"), (str(DAYS), f"Last {DAYS} days")]
+        return known if value is None or value in dict(known) else [*known, (value, value)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
+        """Narrow the list."""
+        value = self.value()
+        try:
+            return queryset if value is None else within(queryset, value)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters from error
+
+
+class _SeenFilter(admin.SimpleListFilter):
+    """The values that a field had lately; Django's own filter would look through all rows for them."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the values; the chosen one is always there."""
+        name = str(self.parameter_name)
+        rows = within(ChatMessage.objects.all(), str(DAYS)).order_by()
+        seen = set(rows.values_list(name, flat=True).distinct()[:_MOST_VALUES]) | {self.value()} - {None}
+        return [(str(value), str(value) or _UNKNOWN) for value in sorted(seen, key=str)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
+        """Narrow the list."""
+        value = self.value()
+        return queryset if value is None else queryset.filter(**{str(self.parameter_name): value})
+
+
+class LanguageFilter(_SeenFilter):
+    """In which language it was asked."""
+
+    title = parameter_name = "language"
+
+
+class SorterFilter(_SeenFilter):
+    """Who sorted it: a provider, or key words."""
+
+    title = "sorted by"
+    parameter_name = "categorised_by"
+
+
+class ProviderFilter(_SeenFilter):
+    """Who answered."""
+
+    title = parameter_name = "provider"
+
+
+def within(rows: QuerySet[ChatMessage], days: str) -> QuerySet[ChatMessage]:
+    """Narrow questions to "today", "yesterday", the last "7" or "30" days, or a date. Raises ValueError."""
+    today = timezone.now().astimezone(UTC).date()
+    if days == "yesterday":
+        return _between(rows, today - timedelta(days=1), 1)
+    if days in ("today", "7", str(DAYS)):
+        number = 1 if days == "today" else int(days)
+        return _between(rows, today - timedelta(days=number - 1), number)
+    return _between(rows, date.fromisoformat(days), 1)
+
+
+def summary(rows: QuerySet[ChatMessage], link: Link) -> dict[str, Any]:
+    """Return what the template shows of these questions' last days: `days`, `languages`, `plots`. Two queries."""
+    rows = within(rows, str(DAYS))
+    days = _lines(rows.annotate(day=TruncDate("created_at", tzinfo=UTC)), "day", "day", link)
+    asked = {date.fromisoformat(line.name): int(line.questions.replace(",", "")) for line in days}
+    plot = plots.per_day("Questions per day", asked, lambda number: f"{number:,.0f}")
+    return {
+        "categories": [category.label for category in Category],
+        "tables": [
+            ("By day", "Day", sorted(days, key=lambda line: line.name, reverse=True)),
+            ("By language", "Language", _lines(rows, "language", "language", link)),
+        ],
+        "plots": [plot] if plot else [],
+    }
+
+
+def _lines(rows: QuerySet[ChatMessage], field: str, parameter: str, link: Link) -> list[Line]:
+    """Count for each value of a field, most questions first."""
+    counts: dict[Any, Counter[str]] = {}
+    groups = (
+        rows.order_by()
+        .values(field, "category")
+        .annotate(
+            number=Count("*"),
+            answered=Count("pk", filter=Q(status__in=WITH_ANSWER)),
+            failed=Count("pk", filter=Q(status=Status.FAILED)),
+        )
+    )
+    for group in groups:
+        count = counts.setdefault(group[field], Counter())
+        count[f"category {group['category']}"] += group["number"]
+        count.update({name: group[name] for name in ("number", "answered", "failed")})
+    return [
+        Line(
+            name=str(value) or _UNKNOWN,
+            link=link({parameter: str(value)}),
+            questions=f"{count['number']:,}",
+            answered=f"{count['answered']:,}",
+            failed=f"{count['failed']:,}",
+            categories=[
+                f"{number:,}" if (number := count[f"category {category.value}"]) else _NONE for category in Category
+            ],
+        )
+        for value, count in sorted(counts.items(), key=lambda item: -item[1]["number"])
+    ]
+
+
+def _between(rows: QuerySet[ChatMessage], first: date, days: int) -> QuerySet[ChatMessage]:
+    """Narrow by the primary key, a UUIDv7: its first 48 bits are the milliseconds since 1970 (RFC 9562, 5.7)."""
+    begin = datetime.combine(first, time(), UTC)
+    return rows.filter(message_id__gte=_first_id(begin), message_id__lt=_first_id(begin + timedelta(days=days)))
+
+
+def _first_id(moment: datetime) -> UUID:
+    milliseconds = round(moment.timestamp() * 1000)
+    if not 0 <= milliseconds < 1 << 48:
+        raise ValueError("UUIDv7 knows no such time")
+    return UUID(int=milliseconds << 80)

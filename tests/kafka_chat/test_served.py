@@ -1,0 +1,101 @@
+"""The Kafka chat's API as the real web server and a real worker, in processes of their own, serve it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import redis.asyncio
+
+from config.embedded.ports import any_free
+from tests.end_to_end.conftest import SCRIPTED
+from tests.kafka_chat.events import ServerEvent, read
+from tests.servers import Up, up
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Iterator[Up]:
+    """The running system, with the scripted provider. (That of the browser tests is not for asynchronous ones.)"""
+    folder = tmp_path_factory.mktemp("served")
+    with up(folder / "data", SCRIPTED, "--port", str(any_free())) as system:
+        system.wait_for_url()
+        yield system
+
+
+@pytest.fixture
+async def client(running: Up) -> AsyncIterator[httpx.AsyncClient]:
+    """A visitor without a browser."""
+    async with httpx.AsyncClient(base_url=running.wait_for_url(), timeout=30) as client:
+        await client.get("/about/")
+        client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+        yield client
+
+
+async def _ask(client: httpx.AsyncClient, message: str) -> Any:
+    response = await client.post("/api/chat/", json={"message": message})
+    assert response.status_code == 202
+    return response.json()
+
+
+async def _status(client: httpx.AsyncClient, asked: Any) -> str:
+    return str((await client.get(asked["poll_url"])).json()["status"])
+
+
+async def test_events_come_while_the_answer_is_written(client: httpx.AsyncClient) -> None:
+    asked = await _ask(client, "scene:slow")
+    async with client.stream("GET", asked["events_url"], headers={"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert "Content-Encoding" not in response.headers
+        events = read(response.aiter_raw())
+        assert await anext(events) == ServerEvent("delta", {"text": "one ", "restart": False}, "1")
+        assert await _status(client, asked) == "generating"
+        rest = [event async for event in events]
+    assert [event.name for event in rest] == ["delta"] * 9 + ["end"]
+    assert rest[-1].data["response"] == "one two three four five six seven eight nine ten"
+    assert (rest[-1].number, rest[-1].data["last"]) == ("11", 10)
+
+
+async def test_a_stop_from_the_web_server_reaches_the_worker(client: httpx.AsyncClient) -> None:
+    asked = await _ask(client, "scene:slow")
+    async with client.stream("GET", asked["events_url"]) as response:
+        events = read(response.aiter_raw())
+        await anext(events)
+        await anext(events)
+        stopped = await client.post(asked["stop_url"], json={"seen": 1})
+        assert stopped.status_code == 202
+        *_, end = [event async for event in events]
+    assert (end.data["status"], end.data["response"], end.data["last"]) == ("stopped", "one ", 1)
+    assert end.data | {"last": None} == (await client.get(asked["poll_url"])).json() | {"last": None}
+
+
+async def test_a_reader_that_goes_away_is_forgotten(client: httpx.AsyncClient, running: Up) -> None:
+    settings = running.record["settings"]
+    assert isinstance(settings, dict)
+    asked = await _ask(client, "scene:slow")
+    followers = f"runs:followers:{asked['message_id']}"
+    async with redis.asyncio.Redis.from_url(settings["REDIS_URL"]) as store:
+        async with client.stream("GET", asked["events_url"]) as response:
+            await anext(read(response.aiter_raw()))
+            assert await store.scard(followers) == 1
+        async with asyncio.timeout(10):
+            while await store.scard(followers):
+                await asyncio.sleep(0.02)
+        assert await _status(client, asked) == "generating"
+
+
+async def test_a_held_poll_is_answered_by_a_worker_elsewhere(client: httpx.AsyncClient) -> None:
+    asked = await _ask(client, "What is an outbox?")
+    state = (await client.get(asked["poll_url"] + "&wait=20")).json()
+    assert state["status"] == "answered"
+    assert re.search("You said: What is an outbox", state["response"])
+
+
+async def test_many_held_polls_leave_connections_to_others(client: httpx.AsyncClient) -> None:
+    asked = await _ask(client, "scene:slow")
+    polls = [asyncio.create_task(client.get(asked["poll_url"] + "&wait=20")) for _ in range(80)]
+    await asyncio.sleep(0.5)
+    assert await _status(client, asked) in {"queued", "generating"}
+    states = [(await poll).json()["status"] for poll in polls]
+    assert states == ["answered"] * 80
