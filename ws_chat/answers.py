@@ -1,10 +1,9 @@
-"""An answer: begun, streamed, stopped or broken off, and read back later."""
+"""An answer: what is known of a run while it is written, and the rows of those that have ended."""
 
 import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,20 +14,13 @@ from llm.errors import LLMError
 from llm.meter import Meter
 from llm.types import Chunk, Message, Request, Usage
 from ws_chat.models import ChatMessage, Status
+from ws_chat.records import Record
 
 UNEXPECTED = "Something went wrong on our side. Please ask again."
 
 
-class Piece(NamedTuple):
-    """A piece of the answer; with `restart` the first of a new one, which replaces what came before."""
-
-    seq: int
-    text: str
-    restart: bool
-
-
 class Answer:
-    """One run: a question, and the answer as far as it has come.
+    """What is known of one run, but for its text, which its writer has.
 
     Until it is decided how the run ended, it counts as interrupted: that is what is stored where nobody is left to
     decide.
@@ -40,9 +32,6 @@ class Answer:
         self.visitor_id = visitor_id
         self.question = question
         self.started_at = timezone.now()
-        self.pieces: list[str] = []
-        # How many pieces before these were given up, because their provider broke off.
-        self._void = 0
         self.status = Status.INTERRUPTED
         self.error = ""
         self.provider = ""
@@ -56,21 +45,16 @@ class Answer:
         self._clock = time.perf_counter()
 
     @property
-    def text(self) -> str:
-        """The text so far."""
-        return "".join(self.pieces)
-
-    @property
-    def seq(self) -> int:
-        """The number of the last piece so far."""
-        return self._void + len(self.pieces)
-
-    @property
     def most_tokens(self) -> int:
         """How many tokens the question and its answer have at most, about."""
         return tokens.estimate_prompt(self._messages) + settings.LLM_ANSWER_TOKENS
 
-    async def stream(self) -> AsyncGenerator[Piece]:
+    @property
+    def ended(self) -> bool:
+        """Whether it is decided how the run ended."""
+        return self.total_ms > 0
+
+    async def stream(self) -> AsyncGenerator[Chunk]:
         """Ask the model, and yield each piece as soon as it is there.
 
         A model's failure ends the answer and is no exception here: see `status` and `error` afterwards.
@@ -80,41 +64,43 @@ class Answer:
             async with aclosing(registry.chain("chat").stream(request)) as chunks:
                 async for chunk in chunks:
                     self._note(chunk)
-                    if chunk.restart:
-                        self._void += len(self.pieces)
-                        self.pieces.clear()
                     if chunk.text or chunk.restart:
-                        self.pieces.append(chunk.text)
-                        yield Piece(self.seq, chunk.text, chunk.restart)
-            self._end(Status.DONE)
+                        yield chunk
         except LLMError as error:
             self.provider = self.provider or error.provider
             self.fail(error.public)
 
-    def stop(self, seen: int) -> None:
-        """End at the person's wish, after the last piece that they have seen."""
-        if not self.ended:
-            del self.pieces[max(0, seen - self._void) :]
-            self._end(Status.STOPPED)
-
     def fail(self, sentence: str) -> None:
         """End with an error, in words for the visitor."""
-        self.error = sentence
-        self._end(Status.ERROR)
+        if not self.ended:
+            self.error = sentence
+            self.end(Status.ERROR)
 
-    def interrupt(self) -> None:
-        """End because the connection or the server did."""
-        self._end(Status.INTERRUPTED)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is decided how the run ended."""
-        return self.total_ms > 0
-
-    def _end(self, status: Status) -> None:
+    def end(self, status: Status) -> None:
+        """Decide how the run ended; only the first time counts."""
         if not self.ended:
             self.status = status
             self.total_ms = max(1, self._elapsed_ms())
+
+    def record(self, text: str) -> Record:
+        """Return what the audit log keeps of the run, with this much of its text."""
+        return Record(
+            run_id=self.run,
+            visitor_id=self.visitor_id,
+            question=self.question,
+            answer=text,
+            status=self.status,
+            error=self.error,
+            provider=self.provider,
+            model=self.model,
+            fallback=self.fallback,
+            prompt_tokens=self.usage.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens,
+            started_at=self.started_at,
+            first_token_ms=self.first_token_ms,
+            total_ms=self.total_ms,
+            trace_id=self.trace_id,
+        )
 
     def _note(self, chunk: Chunk) -> None:
         if chunk.text and self.first_token_ms is None:
@@ -130,3 +116,8 @@ class Answer:
 def history(visitor_id: uuid.UUID, limit: int = 20) -> list[ChatMessage]:
     """Return a visitor's latest runs, oldest first."""
     return list(ChatMessage.objects.filter(visitor_id=visitor_id).order_by("-started_at")[:limit])[::-1]
+
+
+def find(visitor_id: uuid.UUID, run: uuid.UUID) -> ChatMessage | None:
+    """Return the row of a visitor's run, None where they have no such run, or it has no row yet."""
+    return ChatMessage.objects.filter(visitor_id=visitor_id, run_id=run).first()

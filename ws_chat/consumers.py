@@ -1,54 +1,72 @@
 """The socket of the WebSocket chat: reads frames, calls one verb, writes frames."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
+from uuid import UUID
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
+from redis.exceptions import RedisError
 
 from config import askers
-from llm import budgets, conversations, markdown
+from llm import conversations, runs
 from llm.budgets import BudgetExceeded
-from ws_chat import answers, audit, conversation, protocol
-from ws_chat.answers import Answer
-from ws_chat.models import Status
+from llm.memory import Turn
+from ws_chat import conversation, protocol, retrieval, sweeping
+from ws_chat.generating import generations
+from ws_chat.tabs import tabs
 
 log = structlog.get_logger(__name__)
 
+# Seconds in which what was written last reaches the page when the server stops.
+_LAST_WORDS = 1.0
+
 
 class ChatConsumer(AsyncWebsocketConsumer):
-    """One connection, with at most one answer being streamed."""
+    """One connection of a visitor. It shows their runs; none of them is its own."""
 
     # Nothing is sent from socket to socket, and a channel layer would cost each socket a blocking read in Redis.
     channel_layer_alias = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._remembering: asyncio.Task[None] | None = None
-        self._answer: Answer | None = None
-        self._streaming: asyncio.Task[None] | None = None
-        self._runs: set[asyncio.Task[None]] = set()
+        self._beginnings: set[asyncio.Task[None]] = set()
+        # One task for each run that is shown.
+        self._shown: dict[UUID, asyncio.Task[None]] = {}
+        # The runs whose end has not been shown.
+        self._unended: set[UUID] = set()
+        # The run that the greeting named, and the runs that we heard of before it.
+        self._named: UUID | None = None
+        self._untold: list[UUID] | None = []
         self._refused = 0
+        self._resumed = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection; an answer that is unfinished at its end is recorded as interrupted.
+        """Serve the connection. Where the server stops, its runs are ended first, and the page is sent elsewhere.
 
-        `disconnect` would be too little: it is not called when the server shuts down.
+        `disconnect` would be too late: it is not called when the server shuts down.
         """
         try:
             await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            await generations().shut_down()
+            await self._say_goodbye()
+            raise
         finally:
-            for task in (self._streaming, self._remembering):
-                if task is not None:
-                    task.cancel()
-            if self._runs:
-                await asyncio.wait(self._runs)
+            if (visitor := scope["visitor_id"]) is not None:
+                tabs().leave(visitor, self)
+            tasks = [*self._beginnings, *self._shown.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def connect(self) -> None:
         """Accept a visitor, and send away who has no cookie."""
         await self.accept()
-        if self.scope["visitor_id"] is None:  # type: ignore[typeddict-item]
+        visitor = self.scope["visitor_id"]  # type: ignore[typeddict-item]
+        if visitor is None:
             await self._send(
                 protocol.Error(
                     code="no_visitor", message="Please reload the page, with cookies allowed, and ask again."
@@ -56,11 +74,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
             )
             await self.close(protocol.CLOSE_NO_VISITOR)
             return
+        self._visitor: UUID = visitor
         self._asker = await askers.of_socket(self.scope)
         # Now, because a question should wait for nothing but the model.
-        self._conversation = conversation.of(self.scope["visitor_id"])  # type: ignore[typeddict-item]
-        self._remembering = asyncio.create_task(self._conversation.refresh())
-        await self._send(protocol.Ready())
+        self._conversation = conversation.of(visitor)
+        self._remembering = self._begin(self._conversation.refresh())
+        tabs().join(visitor, self)
+        tabs().keep_up("sweep", sweeping.keep_sweeping)
+        self._begin(self._greet())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle one frame."""
@@ -74,70 +95,105 @@ class ChatConsumer(AsyncWebsocketConsumer):
         else:
             self._refused = 0
 
+    def show(self, run: UUID, question: str | None) -> None:
+        """Show a run from its beginning, unless the page knows it."""
+        if question is None and self._untold is not None:
+            # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
+            self._untold.append(run)
+        elif run not in self._shown and run != self._named:
+            self._follow(run, retrieval.show(self._visitor, run, asked=question or ""))
+
     async def _handle(self, frame: protocol.ClientFrame) -> None:
         match frame:
             case protocol.Ask(text=text):
                 await self._ask(text)
+            case protocol.Resume(run=run, after=after):
+                await self._resume(run, after)
             case protocol.Stop(run=run, seen=seen):
-                if self._answer is None or self._streaming is None or self._answer.run != run:
-                    raise protocol.Refused("not_running", "That answer is not being written any more.")
-                self._answer.stop(seen)
-                self._streaming.cancel()
+                await self._stop(run, seen)
             case protocol.Ping():
                 await self._send(protocol.Pong())
 
     async def _refuse(self, refused: protocol.Refused) -> None:
         self._refused += 1
-        await self._send(protocol.Error(code=refused.code, message=refused.message))
+        await self._send(protocol.Error(code=refused.code, message=refused.message, run=refused.run))
         if self._refused >= protocol.MAX_REFUSED:
             await self.close(protocol.CLOSE_MALFORMED)
 
     async def _ask(self, text: str) -> None:
-        if self._answer is not None:
-            raise protocol.Refused("busy", "An answer is still being written. Wait for its end, or stop it.")
-        visitor_id = self.scope["visitor_id"]  # type: ignore[typeddict-item]
-        await self._remember()
-        answer = Answer(visitor_id, text, self._conversation.prompt(text))
-        await budgets.reserve(self._asker, str(answer.run), answer.most_tokens)
-        self._answer = answer
-        await self._send(protocol.Started(run=answer.run))
-        # Receiving must go on while the answer streams: a stop or a disconnect has to be noticed.
-        self._streaming = asyncio.create_task(self._stream(answer))
-        run = asyncio.create_task(self._finish(answer, self._streaming))
-        self._runs.add(run)
-        run.add_done_callback(self._runs.discard)
+        # In this process or, as far as it was told, in another.
+        if self._unended:
+            raise protocol.Refused.busy()
+        # Not for long.
+        await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
+        await generations().begin(self._asker, self._visitor, text, self._conversation)
 
-    async def _stream(self, answer: Answer) -> None:
-        with answer.meter.running():
-            await self._pass_on(answer)
+    async def _resume(self, run: UUID, after: int) -> None:
+        if (showing := self._shown.get(run)) is not None and not showing.done():
+            # Whatever is missing is on its way over this connection.
+            return
+        self._resumed += 1
+        if self._resumed > protocol.MAX_RESUMED:
+            raise protocol.Refused("too_often", "This page has resumed too often. Please reload it.", run)
+        self._follow(run, await retrieval.resume(self._visitor, run, after))
 
-    async def _pass_on(self, answer: Answer) -> None:
-        async with aclosing(answer.stream()) as pieces:
-            async for piece in pieces:
-                if not await self._deliver(protocol.Delta(run=answer.run, **piece._asdict())):
-                    return answer.interrupt()
+    async def _stop(self, run: UUID, seen: int) -> None:
+        await retrieval.info(self._visitor, run)
+        try:
+            stopped = await runs.log().stop(run, seen)
+        except RedisError:
+            raise protocol.Refused.unavailable(run) from None
+        if not stopped:
+            raise protocol.Refused("not_running", "That answer is not being written any more.", run)
 
-    async def _finish(self, answer: Answer, streaming: asyncio.Task[None]) -> None:
-        """Wait for the end, whatever it is, say so and record it. This task is never cancelled."""
-        await asyncio.wait([streaming])
-        if streaming.cancelled():
-            answer.interrupt()
-        elif streaming.exception() is not None:
-            log.error("an answer broke off", run=str(answer.run), exc_info=streaming.exception())
-            answer.fail(answers.UNEXPECTED)
-        self._answer = None
-        if (turn := conversation.turn_of(answer)) is not None:
-            self._conversation.add(turn)
-        if answer.status is not Status.INTERRUPTED:
-            await self._deliver(_end_of(answer))
-        await audit.record(answer)
-        await budgets.settle(str(answer.run), answer.meter.tokens)
-        await self._conversation.save()
+    def _follow(self, run: UUID, frames: AsyncGenerator[protocol.ServerFrame]) -> None:
+        self._unended.add(run)
+        self._shown[run] = task = asyncio.create_task(self._show(run, frames), name=f"show run {run}")
+        task.add_done_callback(self._has_shown)
 
-    async def _remember(self) -> None:
-        """Wait, but not for long, until the earlier conversation is known."""
-        if self._remembering is not None:
-            await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
+    def _has_shown(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a run cannot be shown", exc_info=error)
+            # Where the page comes back, it resumes.
+            self._begin(self.close(protocol.CLOSE_COME_BACK))
+
+    async def _show(self, run: UUID, frames: AsyncGenerator[protocol.ServerFrame]) -> None:
+        """Send the frames of a run, up to its end."""
+        async with aclosing(frames):
+            async for frame in frames:
+                if isinstance(frame, protocol.End):
+                    await self._note_end(frame)
+                if not await self._deliver(frame):
+                    return
+
+    async def _note_end(self, frame: protocol.End) -> None:
+        if generations().find(frame.run) is None and frame.text and frame.outcome != "error":
+            # Of another process: the next question here is to know of it.
+            question = await retrieval.question(self._visitor, frame.run)
+            self._conversation.add(Turn(str(frame.run), question, frame.text))
+        self._unended.discard(frame.run)
+
+    async def _greet(self) -> None:
+        self._named = await retrieval.latest(self._visitor)
+        await self._deliver(protocol.Ready(run=self._named))
+        heard, self._untold = self._untold or [], None
+        for run in heard:
+            self.show(run, None)
+
+    async def _say_goodbye(self) -> None:
+        """Let the page see the ends of its runs, and tell it to come back, perhaps to another process."""
+        if shown := [task for task in self._shown.values() if not task.done()]:
+            await asyncio.wait(shown, timeout=_LAST_WORDS)
+        try:
+            await self.close(protocol.CLOSE_COME_BACK)
+        except Exception as error:
+            log.info("the connection is gone", error=type(error).__name__)
+
+    def _begin(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._beginnings.add(task)
+        task.add_done_callback(self._beginnings.discard)
+        return task
 
     async def _deliver(self, frame: protocol.ServerFrame) -> bool:
         """Send a frame of a run; returns whether there is still a connection.
@@ -155,21 +211,3 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _send(self, frame: protocol.ServerFrame) -> None:
         await self.send(text_data=frame.model_dump_json())
-
-
-def _end_of(answer: Answer) -> protocol.End:
-    return protocol.End(
-        run=answer.run,
-        seq=answer.seq,
-        outcome=answer.status.value,
-        text=answer.text,
-        html=markdown.render(answer.text),
-        error=answer.error,
-        usage=protocol.Usage(
-            prompt_tokens=answer.usage.prompt_tokens, completion_tokens=answer.usage.completion_tokens
-        ),
-        provider=answer.provider,
-        model=answer.model,
-        fallback=answer.fallback,
-        timings=protocol.Timings(first_token_ms=answer.first_token_ms, total_ms=answer.total_ms),
-    )

@@ -8,8 +8,8 @@ from channels.db import database_sync_to_async
 from llm import conversations
 from llm.conversations import Conversation
 from llm.memory import MAX_TURNS, Turn
-from ws_chat.answers import Answer
 from ws_chat.models import ChatMessage, Status
+from ws_chat.records import Record
 
 
 def of(visitor_id: uuid.UUID) -> Conversation:
@@ -17,11 +17,11 @@ def of(visitor_id: uuid.UUID) -> Conversation:
     return conversations.of(f"ws:{visitor_id}", partial(database_sync_to_async(_stored), visitor_id))
 
 
-def turn_of(answer: Answer) -> Turn | None:
-    """Return the turn that an answer makes, None where it failed: of what was stopped, what the visitor saw counts."""
-    if answer.status is Status.ERROR or not answer.text:
+def turn_of(record: Record) -> Turn | None:
+    """Return the turn that a run makes, None where it failed: of what was stopped, what the visitor saw counts."""
+    if record.status is Status.ERROR or not record.answer:
         return None
-    return Turn(str(answer.run), answer.question, answer.text)
+    return Turn(str(record.run_id), record.question, record.answer)
 
 
 def _stored(visitor_id: uuid.UUID) -> list[Turn]:

@@ -1,10 +1,12 @@
 """The frames of `/ws/chat/`: JSON objects with a "type", in both directions.
 
-A client asks, stops a run and pings; everything else is refused with an `error` frame, which has a code for programs
-and a sentence for people. A run's `delta` frames carry contiguous sequence numbers that start at 1; its `end` carries
-the whole text, and the number of the last delta that belongs to it.
+A client asks, resumes and stops a run, and pings; everything else is refused with an `error` frame, which has a code
+for programs and a sentence for people. A run's `delta` frames carry sequence numbers that grow from 1; whoever is
+behind gets what they missed as one frame with the number of the last. A run's `end` carries the whole text, and the
+number of the last delta that belongs to it. `protocol.schema.json` has all frames as a JSON schema.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,15 +22,37 @@ CLOSE_MALFORMED = 4400
 MAX_REFUSED = 10
 # ... and with this one where the visitor's cookie is missing. It is handed out with every page.
 CLOSE_NO_VISITOR = 4401
+# The server restarts, or cannot go on here: connect again and resume. RFC 6455's registry has 1012 for this, but
+# autobahn, which Daphne speaks through, sends no code between 1001 and 2999.
+CLOSE_COME_BACK = 3012
+
+# How often one connection may resume: each time it may be sent a whole answer, and Daphne keeps what is not read.
+MAX_RESUMED = 20
 
 
 class Refused(Exception):
-    """A frame is not acceptable; `code` is for programs, `message` for people."""
+    """A frame is not acceptable; `code` is for programs, `message` for people, `run` is the run that it is about."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, run: UUID | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.run = run
+
+    @classmethod
+    def busy(cls) -> "Refused":
+        """The visitor has an answer on its way, in this tab or in another."""
+        return cls("busy", "An answer is still being written. Wait for its end, or stop it.")
+
+    @classmethod
+    def unknown_run(cls, run: UUID) -> "Refused":
+        """There is no such run, it is somebody else's, or it is too long ago."""
+        return cls("unknown_run", "That answer is not known any more. Please reload the page.", run)
+
+    @classmethod
+    def unavailable(cls, run: UUID) -> "Refused":
+        """What is needed for it cannot be reached now."""
+        return cls("unavailable", "That is not possible at the moment. Please try again in a few seconds.", run)
 
 
 class _ClientFrame(BaseModel):
@@ -47,7 +71,16 @@ class Stop(_ClientFrame):
 
     type: Literal["stop"]
     run: UUID
-    seen: Annotated[int, Field(ge=0)]
+    seen: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Resume(_ClientFrame):
+    """Shows a run from the delta after the one with the number `after` on: what was missed, then what comes."""
+
+    type: Literal["resume"]
+    run: UUID
+    # Up to what JavaScript counts exactly.
+    after: Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Ping(_ClientFrame):
@@ -56,23 +89,34 @@ class Ping(_ClientFrame):
     type: Literal["ping"]
 
 
-ClientFrame = Ask | Stop | Ping
+ClientFrame = Ask | Resume | Stop | Ping
 
 
-class Ready(BaseModel):
-    """The connection may be used."""
+class _ServerFrame(BaseModel):
+    # What has a default is always there, too.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Ready(_ServerFrame):
+    """The connection may be used.
+
+    `run` is the visitor's latest run where that is recent, also one of another page: whoever does not show it resumes
+    it with `after` 0.
+    """
 
     type: Literal["ready"] = "ready"
+    run: UUID | None = None
 
 
-class Started(BaseModel):
-    """The question is accepted."""
+class Started(_ServerFrame):
+    """A question is accepted, perhaps another page's of this visitor; its deltas follow."""
 
     type: Literal["started"] = "started"
     run: UUID
+    question: str
 
 
-class Delta(BaseModel):
+class Delta(_ServerFrame):
     """The next piece of the answer.
 
     With `restart` it is the first piece of a new answer: the provider broke off, and another one begins anew. What was
@@ -94,19 +138,19 @@ class Usage(BaseModel):
 
 
 class Timings(BaseModel):
-    """Milliseconds since the question arrived."""
+    """Milliseconds since the question arrived; None where the process that knew was lost."""
 
     first_token_ms: int | None
-    total_ms: int
+    total_ms: int | None
 
 
-class End(BaseModel):
+class End(_ServerFrame):
     """The answer is complete, as far as it will ever be. `html` is safe to put into a page."""
 
     type: Literal["end"] = "end"
     run: UUID
     seq: int
-    outcome: Literal["done", "stopped", "error"]
+    outcome: Literal["done", "stopped", "error", "interrupted"]
     text: str
     html: str
     # What to tell the visitor where the outcome is "error", otherwise empty.
@@ -118,16 +162,20 @@ class End(BaseModel):
     timings: Timings
 
 
-class Error(BaseModel):
-    """Something was refused. `retry_after` is in seconds, None where waiting does not help."""
+class Error(_ServerFrame):
+    """Something was refused. `retry_after` is in seconds, None where waiting does not help.
+
+    `run` is the run that the client named, if it named one.
+    """
 
     type: Literal["error"] = "error"
     code: str
     message: str
     retry_after: int | None = None
+    run: UUID | None = None
 
 
-class Pong(BaseModel):
+class Pong(_ServerFrame):
     """The answer to a ping."""
 
     type: Literal["pong"] = "pong"
@@ -135,12 +183,15 @@ class Pong(BaseModel):
 
 ServerFrame = Ready | Started | Delta | End | Error | Pong
 
+SCHEMA = Path(__file__).with_name("protocol.schema.json")
+
 _CLIENT_FRAMES: TypeAdapter[ClientFrame] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 
+_KNOWN = "Known types are ask, resume, stop and ping."
 _ABOUT_FRAMES = {
     "json_invalid": ("malformed", "The frame is not JSON."),
-    "union_tag_not_found": ("unknown_type", 'The frame has no "type". Known types are ask, stop and ping.'),
-    "union_tag_invalid": ("unknown_type", "The frame's type is not known. Known types are ask, stop and ping."),
+    "union_tag_not_found": ("unknown_type", f'The frame has no "type". {_KNOWN}'),
+    "union_tag_invalid": ("unknown_type", f"The frame's type is not known. {_KNOWN}"),
 }
 _ABOUT_TEXTS = {
     "string_too_short": ("empty_message", "The message is empty. Please write something."),
@@ -150,6 +201,17 @@ _ABOUT_TEXTS = {
     ),
     "value_error": ("unreadable_characters", "The message has control characters in it. Please type it again."),
 }
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of all frames: what a client sends, and what it is sent."""
+    sent: TypeAdapter[ServerFrame] = TypeAdapter(Annotated[ServerFrame, Field(discriminator="type")])
+    by_key, described = TypeAdapter.json_schemas(
+        [("client", "validation", _CLIENT_FRAMES), ("server", "serialization", sent)],
+        title="Frames of /ws/chat/",
+        ref_template="#/$defs/{model}",
+    )
+    return described | {"properties": {name: by_key[name, mode] for name, mode in by_key}}
 
 
 def read(frame: str | None) -> ClientFrame:

@@ -145,6 +145,13 @@ class RunLog:
         """Delete runs that have ended, so that each may begin anew. Raises RedisError."""
         await self._store.forget(runs)
 
+    async def alive(self, runs: Iterable[UUID]) -> set[UUID]:
+        """Return which of these leased runs are being written; one whose process is lost counts until it is reaped.
+
+        Raises RedisError.
+        """
+        return await self._store.alive(list(runs))
+
     async def reap(self) -> list[UUID]:
         """End the leased runs whose process is lost, and return them. Raises RedisError."""
         reaped = await self._store.reap()
@@ -154,6 +161,7 @@ class RunLog:
 
     async def close(self, writer: Writer, seconds: float = redis.PATIENCE) -> bool:
         """Let go of a writer once the store has what it wrote; returns whether that was so in time."""
+        writer.flush()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not writer.is_settled:

@@ -262,6 +262,13 @@ class Store:
         if keys := [key for run in runs for key in _keys(run)]:
             await self._redis.delete(*keys)
 
+    async def alive(self, runs: Sequence[UUID]) -> set[UUID]:
+        """Return which of these leased runs are being written, as far as their processes have said lately."""
+        if not runs:
+            return set()
+        scores: Any = self._redis.zmscore(_ALIVE, [str(run) for run in runs])
+        return {run for run, score in zip(runs, await scores, strict=True) if score is not None}
+
     async def reap(self) -> list[UUID]:
         """End the runs whose process is lost, as interrupted; returns them."""
         ended = await self._run(_REAP, [_ALIVE], [INTERRUPTED, KEPT, _REAPED_AT_ONCE])

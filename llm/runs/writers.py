@@ -90,6 +90,11 @@ class Writer:
         if len(piece) < len(text):
             raise RunFull
 
+    def flush(self) -> None:
+        """Emit what waits to be joined with more, because nothing more comes."""
+        if not self.stopped:
+            self._emit()
+
     def end(self, outcome: str, data: Mapping[str, Any] | None = None) -> End:
         """Write the end, where nobody else has; returns it."""
         if (end := self.feed.end) is not None:

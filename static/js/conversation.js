@@ -4,7 +4,7 @@ import { setHtml } from "./html.js";
 
 const NOTES = {
   stopped: "Stopped by you.",
-  interrupted: "The connection ended before the answer did. Please ask again.",
+  interrupted: "The server stopped before the answer was complete. Please ask again.",
 };
 const NEAR_THE_END = 48; // pixels
 

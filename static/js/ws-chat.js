@@ -1,10 +1,16 @@
-// The right panel: one open connection, over which the answer streams.
+// The right panel: one open connection, over which the visitor's answers stream, whichever of their pages asked.
+//
+// An answer belongs to no connection. After a loss, a reload or a restart of the server the page names the run and how
+// much of it it has, and is sent exactly the rest.
 
 import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
+import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
 
-const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed" };
+const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed", interrupted: "interrupted" };
+const ATTEMPTS = 3; // failed connections after which running answers come another way
+const AGAIN = 3_000; // milliseconds until the server is asked once more for what it could not look up
 
 export class WsChat {
   constructor(panel) {
@@ -13,9 +19,14 @@ export class WsChat {
     this.conversation = new Conversation(panel);
     this.composer = new Composer(panel, (text) => this.ask(text));
     this.asked = null; // {text, resolve, reject}: sent, and neither accepted nor refused yet
-    this.run = null; // {id, seen, exchange}: being answered
+    this.unconfirmed = null; // a text that was sent over a connection that was lost before the reply
+    this.running = new Map(); // by run: {seen, exchange}, where seen is the number of the last delta
+    this.ended = new Set(this.conversation.exchanges.map((exchange) => exchange.element.dataset.run));
+    this.ready = false;
+    this.failed = 0; // attempts to connect since the last connection
+    this.fallbacks = new Map(); // by run
     this.stopButton.addEventListener("click", () => this.stop());
-    this.composer.setOpen(false);
+    this.update("Connecting…", "wait");
     this.socket = new Socket("/ws/chat/");
     this.socket.addEventListener("frame", (event) => this.on(event.detail));
     this.socket.addEventListener("lost", (event) => this.lost(event.detail.final));
@@ -31,47 +42,87 @@ export class WsChat {
   }
 
   stop() {
-    if (this.run) this.socket.send({ type: "stop", run: this.run.id, seen: this.run.seen });
+    for (const [run, { seen }] of this.running) this.socket.send({ type: "stop", run, seen });
+  }
+
+  resume(run) {
+    this.socket.send({ type: "resume", run, after: this.running.get(run)?.seen ?? 0 });
   }
 
   on(frame) {
     switch (frame.type) {
       case "ready":
-        this.composer.setOpen(true);
-        return this.say("Connected", "good");
+        return this.greeted(frame.run);
       case "started":
-        return this.begin(frame.run);
+        return this.begin(frame.run, frame.question);
       case "delta":
-        this.run.seen = frame.seq;
-        if (frame.restart) this.run.exchange.restart();
-        return this.run.exchange.append(frame.text);
+        return this.extend(frame);
       case "end":
-        this.run.exchange.end({ ...frame, ...frame.timings, state: OUTCOMES[frame.outcome] });
-        return this.finish();
+        return this.end(frame.run, { ...frame, ...frame.timings, state: OUTCOMES[frame.outcome] });
       case "error":
-        if (this.asked) this.refuse(frame.message);
-        else if (frame.code === "no_visitor") this.composer.refuse(frame.message);
+        return this.refused(frame);
     }
   }
 
-  begin(id) {
-    const exchange = this.conversation.add(this.asked.text);
-    exchange.wait("Thinking…");
-    this.run = { id, seen: 0, exchange };
-    this.asked.resolve();
-    this.asked = null;
-    this.composer.setOpen(false);
-    this.stopButton.hidden = false;
-    this.say("The model is writing", "wait");
+  greeted(latest) {
+    this.ready = true;
+    this.failed = 0;
+    for (const fallback of this.fallbacks.values()) fallback.close();
+    this.fallbacks.clear();
+    for (const run of this.running.keys()) this.resume(run);
+    if (latest && !this.running.has(latest) && !this.ended.has(latest)) this.resume(latest);
+    this.update();
   }
 
-  finish() {
-    this.run = null;
-    this.composer.setOpen(this.socket.connected);
+  begin(run, question) {
+    if (this.running.has(run) || this.ended.has(run)) return;
+    const exchange = this.conversation.add(question);
+    exchange.element.dataset.run = run;
+    exchange.wait("Thinking…");
+    this.running.set(run, { seen: 0, exchange });
+    if (this.asked?.text === question) {
+      this.asked.resolve();
+      this.asked = null;
+    }
+    if (this.unconfirmed === question) this.confirm();
+    this.update();
+  }
+
+  // It had arrived after all, so it is no draft any more.
+  confirm() {
+    const { field } = this.composer;
+    if (field.value.trim() === this.unconfirmed) field.value = "";
+    this.unconfirmed = null;
+    this.composer.changed();
+  }
+
+  extend({ run, seq, text, restart }) {
+    const shown = this.running.get(run);
+    if (!shown) return;
+    shown.seen = seq;
+    if (restart) shown.exchange.restart();
+    shown.exchange.append(text);
+  }
+
+  end(run, facts) {
+    const shown = this.running.get(run);
+    if (!shown) return;
+    this.running.delete(run);
+    this.fallbacks.delete(run);
+    this.ended.add(run);
+    shown.exchange.end(facts);
     // A focused button that disappears would lose the keyboard's place.
-    if (document.activeElement === this.stopButton) this.composer.field.focus();
-    this.stopButton.hidden = true;
-    if (this.socket.connected) this.say("Connected", "good");
+    if (this.running.size === 0 && document.activeElement === this.stopButton) this.composer.field.focus();
+    this.update();
+  }
+
+  refused({ code, message, run }) {
+    if (run && code === "unknown_run") return this.end(run, { state: "interrupted" });
+    if (run && code === "unavailable") return setTimeout(() => this.ready && this.resume(run), AGAIN);
+    // A stop that came after the end: that is on its way.
+    if (run) return;
+    if (this.asked) this.refuse(message);
+    else if (code === "no_visitor") this.composer.refuse(message);
   }
 
   refuse(sentence) {
@@ -79,19 +130,40 @@ export class WsChat {
     this.asked = null;
   }
 
-  lost(final) {
-    this.composer.setOpen(false);
-    if (this.asked) this.refuse("The connection was lost before your message arrived. Your text is kept.");
-    if (this.run) {
-      this.run.exchange.end({ state: "interrupted" });
-      this.finish();
-    }
-    if (final) this.say("Disconnected. Please reload the page", "bad");
-    else this.say("Reconnecting…", "bad");
+  // The socket goes on trying; until it succeeds answers come another way.
+  fallBack(run) {
+    if (this.fallbacks.has(run)) return;
+    const fallback = new Fallback(run, () => this.running.get(run)?.seen ?? 0);
+    this.fallbacks.set(run, fallback);
+    fallback.addEventListener("frame", (event) => this.on(event.detail));
+    fallback.addEventListener("way", (event) => {
+      this.update(`No WebSocket can be had. The answer goes on over ${event.detail}`, "bad");
+    });
+    fallback.start();
   }
 
-  say(words, tone) {
-    this.connection.textContent = words;
-    this.connection.dataset.tone = tone;
+  lost(final) {
+    this.failed = this.ready ? 0 : this.failed + 1;
+    this.ready = false;
+    if (this.asked) {
+      this.unconfirmed = this.asked.text;
+      this.refuse("The connection was lost before your message was confirmed. Your text is kept.");
+    }
+    if (final) for (const run of [...this.running.keys()]) this.end(run, { state: "interrupted" });
+    if (final) return this.update("Disconnected. Please reload the page", "bad");
+    if (this.failed >= ATTEMPTS && this.running.size > 0) {
+      for (const run of this.running.keys()) this.fallBack(run);
+    } else this.update(navigator.onLine ? "Reconnecting…" : "Offline. Reconnecting when the network is back", "bad");
+  }
+
+  // What can be done now, and a word for it.
+  update(words, tone) {
+    const writing = this.running.size > 0;
+    this.composer.setOpen(this.ready && !writing);
+    this.stopButton.hidden = !writing;
+    this.stopButton.disabled = !this.ready;
+    if (!words && !this.ready) [words, tone] = ["Reconnecting…", "bad"];
+    this.connection.textContent = words ?? (writing ? "The model is writing" : "Connected");
+    this.connection.dataset.tone = tone ?? (writing ? "wait" : "good");
   }
 }

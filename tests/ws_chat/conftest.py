@@ -1,15 +1,21 @@
 """A visitor's socket, spoken to as Daphne would."""
 
+import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db.backends.utils import CursorWrapper
 
 from config.visitors import COOKIE, VisitorScope, make_cookie
+from llm import runs
 from ws_chat.consumers import ChatConsumer
+from ws_chat.generating import generations
+from ws_chat.models import ChatMessage
+from ws_chat.tabs import tabs
 
 
 class Socket(WebsocketCommunicator):
@@ -23,14 +29,16 @@ class Socket(WebsocketCommunicator):
     async def opened(self) -> "Socket":
         """Connect, and read the greeting."""
         assert (await self.connect())[0]
-        assert await self.receive_json_from() == {"type": "ready"}
+        ready = await self.receive_json_from(timeout=5)
+        assert ready["type"] == "ready"
+        self.latest = ready["run"]
         return self
 
     async def ask(self, text: str) -> str:
         """Ask; return the id of the run."""
         await self.send_json_to({"type": "ask", "text": text})
-        started = await self.receive_json_from()
-        assert started["type"] == "started"
+        started = await self.receive_json_from(timeout=5)
+        assert (started["type"], started["question"]) == ("started", text)
         run: str = started["run"]
         return run
 
@@ -41,6 +49,26 @@ class Socket(WebsocketCommunicator):
             deltas.append(frame)
         assert frame["type"] == "end"
         return deltas, frame
+
+
+@pytest.fixture(autouse=True)
+async def finished() -> AsyncIterator[None]:
+    """End what a process goes on with when its sockets are closed."""
+    yield
+    await generations().shut_down()
+    await tabs().aclose()
+    await runs.log().aclose()
+
+
+async def rows(count: int) -> list[ChatMessage]:
+    """Return the rows as soon as there are so many: they are written after the end was sent."""
+    for _ in range(500):
+        found = await database_sync_to_async(list)(ChatMessage.objects.order_by("run_id"))
+        if len(found) >= count:
+            break
+        await asyncio.sleep(0.02)
+    assert len(found) == count
+    return found
 
 
 @pytest.fixture

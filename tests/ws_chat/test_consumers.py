@@ -7,27 +7,15 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
-from django.db import OperationalError
 from pytest_django import Settings
 
-from tests.ws_chat.conftest import Socket
+from tests.ws_chat.conftest import Socket, rows
 from ws_chat import answers, protocol
-from ws_chat.models import ChatMessage, Status
+from ws_chat.models import Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SLOW = "scene:slow please"
-
-
-async def _rows(count: int) -> list[ChatMessage]:
-    """Return the rows as soon as there are so many: they are written after the end was sent."""
-    for _ in range(200):
-        rows = await database_sync_to_async(list)(ChatMessage.objects.order_by("run_id"))
-        if len(rows) >= count:
-            break
-        await asyncio.sleep(0.01)
-    assert len(rows) == count
-    return rows
 
 
 async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(visitor: uuid.UUID) -> None:
@@ -42,7 +30,8 @@ async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(vi
     assert end["html"] == f"<p>{end['text']}</p>\n"
     assert (end["outcome"], end["seq"], end["error"]) == ("done", len(deltas), "")
     assert (end["provider"], end["model"], end["fallback"]) == ("scripted", "script", False)
-    assert end["usage"]["completion_tokens"] == len(deltas)
+    # Those that came in a burst are joined.
+    assert end["usage"]["completion_tokens"] >= len(deltas)
     assert 0 <= end["timings"]["first_token_ms"] <= end["timings"]["total_ms"]
     await socket.disconnect()
 
@@ -51,7 +40,7 @@ async def test_a_run_leaves_one_row(visitor: uuid.UUID) -> None:
     socket = await Socket(visitor).opened()
     run = await socket.ask("Hello there")
     _, end = await socket.until_end()
-    (row,) = await _rows(1)
+    (row,) = await rows(1)
     assert (str(row.run_id), row.visitor_id, row.status) == (run, visitor, Status.DONE)
     assert (row.question, row.answer, row.error) == ("Hello there", end["text"], "")
     assert (row.provider, row.model) == ("scripted", "script")
@@ -69,7 +58,7 @@ async def test_no_statement_is_sent_while_an_answer_streams(visitor: uuid.UUID, 
         assert (await socket.receive_json_from(timeout=5))["type"] == "delta"
     assert statements == []
     assert (await socket.receive_json_from())["type"] == "end"
-    await _rows(1)
+    await rows(1)
     assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
     await socket.disconnect()
 
@@ -82,19 +71,19 @@ async def test_a_stop_ends_the_run_after_what_was_seen(visitor: uuid.UUID) -> No
     await socket.send_json_to({"type": "stop", "run": run, "seen": 2})
     _, end = await socket.until_end()
     assert (end["outcome"], end["seq"], end["text"]) == ("stopped", 2, "one two ")
-    (row,) = await _rows(1)
+    (row,) = await rows(1)
     assert (row.status, row.answer) == (Status.STOPPED, "one two ")
     await socket.disconnect()
 
 
-async def test_a_disconnect_in_the_middle_is_recorded_with_what_was_sent(visitor: uuid.UUID) -> None:
+async def test_an_answer_goes_on_without_its_socket(visitor: uuid.UUID) -> None:
     socket = await Socket(visitor).opened()
     await socket.ask(SLOW)
     for _ in range(2):
         await socket.receive_json_from(timeout=5)
     await socket.disconnect()
-    (row,) = await _rows(1)
-    assert (row.status, row.answer) == (Status.INTERRUPTED, "one two ")
+    (row,) = await rows(1)
+    assert (row.status, row.answer) == (Status.DONE, "one two three four five six seven eight nine ten")
 
 
 async def test_a_server_that_shuts_down_records_what_was_sent(visitor: uuid.UUID) -> None:
@@ -106,7 +95,11 @@ async def test_a_server_that_shuts_down_records_what_was_sent(visitor: uuid.UUID
     socket.future.cancel()
     with pytest.raises(asyncio.CancelledError):
         await socket.future
-    (row,) = await _rows(1)
+    end, close = [socket.output_queue.get_nowait() for _ in range(socket.output_queue.qsize())][-2:]
+    assert (json.loads(end["text"])["outcome"], json.loads(end["text"])["text"]) == ("interrupted", "one ")
+    # Pages are to come back, and resume, whatever server they find then.
+    assert close == {"type": "websocket.close", "code": protocol.CLOSE_COME_BACK}
+    (row,) = await rows(1)
     assert (row.status, row.answer) == (Status.INTERRUPTED, "one ")
 
 
@@ -117,7 +110,7 @@ async def test_a_model_that_fails_is_said_and_recorded(visitor: uuid.UUID, quest
     _, end = await socket.until_end()
     assert (end["outcome"], end["text"]) == ("error", kept)
     assert end["error"].endswith(".")
-    (row,) = await _rows(1)
+    (row,) = await rows(1)
     assert (row.status, row.answer, row.error) == (Status.ERROR, kept, end["error"])
     assert await socket.ask("Hello again")
     await socket.until_end()
@@ -130,26 +123,8 @@ async def test_a_fault_of_ours_is_said_without_its_details(visitor: uuid.UUID, s
     await socket.ask("Hello")
     _, end = await socket.until_end()
     assert (end["outcome"], end["error"]) == ("error", answers.UNEXPECTED)
-    (row,) = await _rows(1)
+    (row,) = await rows(1)
     assert row.status == Status.ERROR
-    await socket.disconnect()
-
-
-async def test_the_chat_goes_on_when_a_row_cannot_be_written(
-    visitor: uuid.UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OperationalError("the database is away")
-
-    socket = await Socket(visitor).opened()
-    with monkeypatch.context() as context:
-        context.setattr(ChatMessage, "save", fail)
-        await socket.ask("Hello")
-        await socket.until_end()
-    await socket.ask("Hello again")
-    await socket.until_end()
-    (row,) = await _rows(1)
-    assert row.question == "Hello again"
     await socket.disconnect()
 
 
@@ -163,7 +138,7 @@ async def test_a_second_question_waits_for_its_turn(visitor: uuid.UUID) -> None:
     assert end["run"] == run
     await socket.ask("Me too")
     await socket.until_end()
-    assert [row.question for row in await _rows(2)] == [SLOW, "Me too"]
+    assert [row.question for row in await rows(2)] == [SLOW, "Me too"]
     await socket.disconnect()
 
 
@@ -172,7 +147,7 @@ async def test_the_next_question_may_follow_the_end_at_once(visitor: uuid.UUID) 
     for _ in range(5):
         await socket.ask("Hello")
         await socket.until_end()
-    await _rows(5)
+    await rows(5)
     await socket.disconnect()
 
 
@@ -182,7 +157,8 @@ async def test_the_next_question_may_follow_the_end_at_once(visitor: uuid.UUID) 
         ("{not json", "malformed"),
         ('{"type": "shout"}', "unknown_type"),
         ('{"type": "ask", "text": "  "}', "empty_message"),
-        ('{"type": "stop", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "seen": 0}', "not_running"),
+        ('{"type": "stop", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "seen": 0}', "unknown_run"),
+        ('{"type": "resume", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "after": 0}', "unknown_run"),
     ],
 )
 async def test_a_frame_that_makes_no_sense_is_answered_and_stores_nothing(
@@ -198,7 +174,7 @@ async def test_a_frame_that_makes_no_sense_is_answered_and_stores_nothing(
     await socket.send_json_to({"type": "ping"})
     assert await socket.receive_json_from() == {"type": "pong"}
     await socket.disconnect()
-    await _rows(0)
+    await rows(0)
 
 
 async def test_nothing_but_nonsense_closes_the_socket(visitor: uuid.UUID) -> None:
@@ -228,9 +204,9 @@ async def test_history_is_the_visitors_own_and_oldest_first(visitor: uuid.UUID) 
         await socket.ask(question)
         await socket.until_end()
         await socket.disconnect()
-    await _rows(4)
-    rows = await database_sync_to_async(answers.history)(visitor, 2)
-    assert [row.question for row in rows] == ["second", "third"]
+    await rows(4)
+    found = await database_sync_to_async(answers.history)(visitor, 2)
+    assert [row.question for row in found] == ["second", "third"]
 
 
 @pytest.mark.parametrize("broken_from", ["delta", "end"])
@@ -250,9 +226,9 @@ async def test_a_connection_that_breaks_before_the_server_knows_is_no_error(
     received.put_nowait({"type": "websocket.connect"})
     received.put_nowait({"type": "websocket.receive", "text": json.dumps({"type": "ask", "text": "Hello there"})})
     await broken.wait()
-    (row,) = await _rows(1)
+    (row,) = await rows(1)
     received.put_nowait({"type": "websocket.disconnect", "code": 1006})
     with suppress(StopConsumer):
         await serving
-    assert (row.status, row.error) == ({"delta": Status.INTERRUPTED, "end": Status.DONE}[broken_from], "")
+    assert (row.status, row.error) == (Status.DONE, "")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -90,6 +90,8 @@ async def test_a_second_page_continues_the_conversation_and_the_first_one_knows(
 ) -> None:
     first = await Socket(visitor).opened()
     await _ask(visitor, "In the second page")
+    assert (await first.receive_json_from())["question"] == "In the second page"
+    await first.until_end()
     await first.ask("And now?")
     await first.until_end()
     assert _told(model) == ["In the second page", "Fine.", "And now?"]

@@ -13,8 +13,10 @@ def _code(frame: str | None) -> str:
     return caught.value.code
 
 
-def test_the_three_frames_of_a_client_are_read() -> None:
+def test_the_frames_of_a_client_are_read() -> None:
     run = uuid.uuid4()
+    resume = json.dumps({"type": "resume", "run": str(run), "after": 7})
+    assert protocol.read(resume) == protocol.Resume(type="resume", run=run, after=7)
     assert protocol.read('{"type": "ask", "text": "  Hello  "}') == protocol.Ask(type="ask", text="Hello")
     stop = json.dumps({"type": "stop", "run": str(run), "seen": 3})
     assert protocol.read(stop) == protocol.Stop(type="stop", run=run, seen=3)
@@ -37,7 +39,9 @@ def test_long_texts_of_any_script_are_read_to_the_limit(text: str) -> None:
         ("[]", "invalid_frame"),
         ("null", "invalid_frame"),
         ("{}", "unknown_type"),
-        ('{"type": "resume"}', "unknown_type"),
+        ('{"type": "resume"}', "invalid_frame"),
+        ('{"type": "resume", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "after": 1e300}', "invalid_frame"),
+        ('{"type": "rewind"}', "unknown_type"),
         ('{"type": 1}', "unknown_type"),
         ('{"type": "ask"}', "invalid_frame"),
         ('{"type": "ask", "text": 5}', "invalid_frame"),
@@ -58,3 +62,13 @@ def test_too_much_is_refused() -> None:
     assert _code(json.dumps({"type": "ask", "text": "a" * 4001})) == "message_too_long"
     assert _code(json.dumps({"type": "ask", "text": "a" * protocol.MAX_FRAME})) == "too_large"
     assert _code("é" * (protocol.MAX_FRAME // 2 + 1)) == "too_large"
+
+
+def test_the_schema_that_is_checked_in_is_current() -> None:
+    stored = json.loads(protocol.SCHEMA.read_text(encoding="utf-8"))
+    assert stored == protocol.schema(), "run: python manage.py ws_protocol"
+
+
+@pytest.mark.parametrize("kind", ["ask", "resume", "stop", "ping"])
+def test_the_schema_names_every_frame_of_a_client(kind: str) -> None:
+    assert kind in protocol.schema()["properties"]["client"]["discriminator"]["mapping"]

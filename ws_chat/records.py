@@ -1,0 +1,69 @@
+"""What the audit log keeps of a run, in the form in which processes hand it to each other."""
+
+import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict
+
+from llm.runs import Snapshot
+from ws_chat.models import ChatMessage, Status
+
+
+class Record(BaseModel):
+    """One run: the fields of its row. Before its end it is what would be stored if its process were lost now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: UUID
+    visitor_id: UUID
+    question: str
+    answer: str = ""
+    status: Status = Status.INTERRUPTED
+    error: str = ""
+    provider: str = ""
+    model: str = ""
+    fallback: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    started_at: datetime.datetime
+    first_token_ms: int | None = None
+    total_ms: int
+    trace_id: UUID
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the end of the run says to whoever reads it, beside the text: `told` takes it back."""
+        return self.model_dump(mode="json", include=_FACTS)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the question."""
+        return (timezone.now() - self.started_at).total_seconds()
+
+    def told(self, run: Snapshot) -> "Record":
+        """Return the record with what the run log knows of the run; what nobody has said stays.
+
+        Where its process was lost, the run has lasted until somebody noticed.
+        """
+        facts = dict(run.end.data) if run.end else {}
+        outcome = run.end.outcome if run.end else Status.INTERRUPTED
+        known = {"total_ms": round(self.age * 1000)} | facts | {"answer": run.text, "status": Status(outcome)}
+        return self.model_copy(update=known)
+
+    def row(self) -> ChatMessage:
+        """Return the row, not stored yet."""
+        return ChatMessage(**self.model_dump())
+
+
+_FACTS = {
+    "error",
+    "provider",
+    "model",
+    "fallback",
+    "prompt_tokens",
+    "completion_tokens",
+    "first_token_ms",
+    "total_ms",
+}
