@@ -25,13 +25,16 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from llm.limits import Limits
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 PROVIDERS = ("local", "openai", "gemini", "ollama", "scripted")
 
 # These commands start servers or need none, so they run before any address is known.
 COMMANDS_WITHOUT_SERVERS = frozenset(
-    {"up", "fetch_model", "help", "version", "check", "collectstatic", "makemessages", "compilemessages", "--help", "--version"}
+    {"up", "fetch_model", "help", "version", "check", "collectstatic"}
+    | {"makemessages", "compilemessages", "--help", "--version"}
 )
 
 
@@ -44,6 +47,13 @@ def _split(value: object) -> object:
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _limits(value: object) -> object:
+    return Limits.parse(value) if isinstance(value, str) else value
+
+
+Budget = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
 
 
 class Environment(BaseSettings):
@@ -60,8 +70,12 @@ class Environment(BaseSettings):
     trusted_origins: CommaSeparated = Field(
         (), description="Further origins (https://host) that may post forms and open WebSockets."
     )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="Proxies of yours in front of this site, each adding to X-Forwarded-For."
+    )
     secure_cookies: bool = Field(False, description="Cookies only over HTTPS. Switch on wherever there is HTTPS.")
     demo: bool = Field(False, description="Offers the one-click demo sign-in, on loopback addresses only.")
+    data_folder: Path | None = Field(None, description="Where `manage.py up` keeps its data; it sets this itself.")
 
     # Servers
     database_url: str | None = Field(None, description="postgres://user:password@host:port/name")
@@ -78,6 +92,12 @@ class Environment(BaseSettings):
     kafka_session_timeout_ms: int = Field(
         6_000, ge=1_000, le=300_000, description="Silence after which a worker's partitions go to other workers."
     )
+    kafka_lease_seconds: float = Field(
+        30, ge=1, le=3600, description="Silence after which a worker counts as dead, and its questions as nobody's."
+    )
+    kafka_unclaimed_seconds: float = Field(
+        60, ge=1, le=3600, description="Age at which a question that no worker has taken is sent again."
+    )
     redis_url: str | None = Field(None, description="redis://host:port/0 (Redis or Valkey)")
 
     # Model
@@ -86,6 +106,9 @@ class Environment(BaseSettings):
     llm_summary: CommaSeparated = Field((), description="Providers that sum up old turns; empty: those for chat.")
     llm_categorise: CommaSeparated = Field((), description="Providers that sort questions; empty: those for chat.")
     llm_first_token_seconds: float = Field(10, gt=0, le=600, description="Deadline of the first token.")
+    llm_sql_first_token_seconds: float | None = Field(
+        None, gt=0, le=600, description="The same for SQL; without it that is the one above."
+    )
     llm_answer_seconds: float = Field(120, gt=0, le=3600, description="Deadline of a whole answer.")
     llm_answer_tokens: int = Field(512, ge=1, le=32_000, description="Length of an answer, at most.")
     llm_memory_tokens: int = Field(
@@ -95,8 +118,22 @@ class Environment(BaseSettings):
         3, ge=1, le=100, description="Failures in a row after which a provider is not asked for a while."
     )
     llm_breaker_seconds: float = Field(60, gt=0, le=3600, description="That while.")
+    llm_budget_anonymous: Budget = Field(
+        Limits(20, 200, 200_000), description="What each visitor may ask, or: unlimited."
+    )
+    llm_budget_signed_in: Budget = Field(Limits(30, 600, 1_000_000), description="What each account may ask.")
+    llm_budget_staff: Budget = Field(Limits(60, 2_000, 5_000_000), description="What each account of staff may ask.")
+    llm_budget_address: Budget = Field(
+        Limits(120, 2_000, 2_000_000), description="What all of them may ask together from one network address."
+    )
     llm_local_url: str | None = Field(None, description="A llama.cpp server's address; `manage.py up` starts one.")
-    llm_local_model: Path | None = Field(None, description="A GGUF file for `manage.py up` instead of SmolLM2.")
+    llm_local_model: Path | None = Field(None, description="A GGUF file for `manage.py up` instead of its own models.")
+    llm_local_sql_url: str | None = Field(
+        None, description="The same for the model that writes SQL; without it that is the one above."
+    )
+    llm_local_name: str = Field("", description="Name of the local model, for the pages; `manage.py up` sets it.")
+    llm_local_sql_name: str = Field("", description="Name of the one that writes SQL, where it is another.")
+    llm_local_remark: str = Field("", description="Why no better model serves, for the pages; `manage.py up` sets it.")
     llm_openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI or a compatible server.")
     llm_openai_base_url: str = Field("https://api.openai.com/v1", description="Or vLLM, llama.cpp, ...")
     llm_openai_model: str = Field("gpt-4o", description="Model of the `openai` provider.")
@@ -123,7 +160,9 @@ class Environment(BaseSettings):
     def _is_redis(cls, value: str | None) -> str | None:
         return value and _url(value, {"redis", "rediss", "unix"}, "redis://host:6379/0")
 
-    @field_validator("llm_local_url", "llm_openai_base_url", "llm_ollama_url", "llm_gemini_endpoint")
+    @field_validator(
+        "llm_local_url", "llm_local_sql_url", "llm_openai_base_url", "llm_ollama_url", "llm_gemini_endpoint"
+    )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         return value and _url(value, {"http", "https"}, "http://host:port")

@@ -7,6 +7,8 @@ from daphne.cli import CommandLineInterface
 from daphne.server import Server
 from twisted.internet.defer import Deferred
 
+from config import draining
+
 
 class OrderlyServer(Server):  # type: ignore[misc]
     """Daphne with an end that cancels every application and waits for all of them.
@@ -17,7 +19,7 @@ class OrderlyServer(Server):  # type: ignore[misc]
     """
 
     def kill_all_applications(self) -> "Deferred[Any]":
-        """Cancel the applications; Twisted waits for what is returned."""
+        """Cancel the applications, and end what outlives them; Twisted waits for what is returned."""
         running = [
             application
             for details in self.connections.values()
@@ -25,7 +27,8 @@ class OrderlyServer(Server):  # type: ignore[misc]
         ]
         for application in running:
             application.cancel()
-        return Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
+        ending = asyncio.gather(*running, draining.drain(), return_exceptions=True)
+        return Deferred.fromFuture(ending)
 
 
 class CommandLine(CommandLineInterface):  # type: ignore[misc]

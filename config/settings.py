@@ -20,6 +20,7 @@ DEMO = ENVIRONMENT.demo
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_ORIGINS = list(ENVIRONMENT.trusted_origins)
 CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
+TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
 INSTALLED_APPS = [
     "daphne",
@@ -67,6 +68,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.local_models.small_model",
             ],
         },
     },
@@ -110,6 +112,8 @@ KAFKA_PARTITIONS = ENVIRONMENT.kafka_partitions
 KAFKA_REPLICATION = ENVIRONMENT.kafka_replication
 KAFKA_FETCH_WAIT_MS = ENVIRONMENT.kafka_fetch_wait_ms
 KAFKA_SESSION_TIMEOUT_MS = ENVIRONMENT.kafka_session_timeout_ms
+KAFKA_LEASE_SECONDS = ENVIRONMENT.kafka_lease_seconds
+KAFKA_UNCLAIMED_SECONDS = ENVIRONMENT.kafka_unclaimed_seconds
 
 # A chain per purpose names providers in order; `llm.registry` builds them.
 LLM_CHAINS = {
@@ -119,11 +123,18 @@ LLM_CHAINS = {
     "categorise": ENVIRONMENT.llm_categorise or ENVIRONMENT.llm_chat,
 }
 LLM_FIRST_TOKEN_SECONDS = ENVIRONMENT.llm_first_token_seconds
+LLM_SQL_FIRST_TOKEN_SECONDS = ENVIRONMENT.llm_sql_first_token_seconds or LLM_FIRST_TOKEN_SECONDS
 LLM_ANSWER_SECONDS = ENVIRONMENT.llm_answer_seconds
 LLM_ANSWER_TOKENS = ENVIRONMENT.llm_answer_tokens
 LLM_MEMORY_TOKENS = ENVIRONMENT.llm_memory_tokens
 LLM_BREAKER_FAILURES = ENVIRONMENT.llm_breaker_failures
 LLM_BREAKER_SECONDS = ENVIRONMENT.llm_breaker_seconds
+LLM_BUDGETS = {
+    "anonymous": ENVIRONMENT.llm_budget_anonymous,
+    "signed-in": ENVIRONMENT.llm_budget_signed_in,
+    "staff": ENVIRONMENT.llm_budget_staff,
+}
+LLM_BUDGET_ADDRESS = ENVIRONMENT.llm_budget_address
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
 SESSION_COOKIE_HTTPONLY = True

@@ -5,16 +5,21 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import demo, health, views
+from config import demo, health, model_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="about")),
     path("about/", views.about, name="about"),
     path("", include("kafka_chat.urls")),
+    path("", include("ws_chat.urls")),
     path("data-agent/", include("data_agent.urls")),
     path("demo/<str:token>/", demo.sign_in, name="demo"),
     path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),
     path("admin/", admin.site.urls),
+    path("models/", model_views.page, name="models"),
+    path("models/progress/", model_views.progress, name="models-progress"),
+    path("models/fetch/", model_views.fetch, name="models-fetch"),
+    path("models/cancel/", model_views.cancel, name="models-cancel"),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
 ]

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from config.visitors import visitor_of
 from kafka_chat import questions
 from kafka_chat.models import ChatMessage as Question
-from kafka_chat.views import describe
+from kafka_chat.states import describe
 from llm import markdown
 from ws_chat import answers
 from ws_chat.models import ChatMessage as Run
@@ -27,6 +27,8 @@ class Exchange:
     """A question and its answer, as both panels show them. Durations are milliseconds since the question."""
 
     question: str
+    # Of the WebSocket chat: the run's id.
+    run: str = ""
     # pending, answered, stopped, interrupted or failed
     state: str
     html: SafeString
@@ -95,7 +97,7 @@ def _as_json(status: HTTPStatus, code: str, sentence: str) -> JsonResponse:
 def _of_question(row: Question) -> Exchange:
     seen = describe(row)
     known: dict[str, Any] = {name: seen[name] for name in ("error", "provider", "model", "fallback")}
-    state = {"answered": "answered", "failed": "failed"}.get(row.status, "pending")
+    state = row.status if row.status in ("answered", "failed", "stopped") else "pending"
     return Exchange(
         question=row.message,
         state=state,
@@ -111,6 +113,7 @@ def _of_run(row: Run) -> Exchange:
     states = {RunStatus.DONE.value: "answered", RunStatus.ERROR.value: "failed"}
     return Exchange(
         question=row.question,
+        run=str(row.run_id),
         state=states.get(row.status, row.status),
         html=_trusted(markdown.render(row.answer)),
         error=row.error,

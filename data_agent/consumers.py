@@ -2,17 +2,22 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from data_agent import access, proposals, protocol
+from config import addresses, askers
+from data_agent import access, drafting, proposals, protocol
 from data_agent.audit import Person
 from data_agent.errors import DataAgentError, NotAllowed
 from data_agent.models import State, Step
 from data_agent.protocol import Approve, Ask, BadFrame, Edit, Error, Open, Ping, Pong, Reject, Skip, Stop, Working
+from llm import budgets
+from llm.budgets import BudgetExceeded
+from llm.meter import Meter
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +50,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         elif not await access.may_still_use(user.pk):
             await self._refuse(_NOT_ALLOWED, protocol.CLOSE_NOT_ALLOWED)
         else:
-            client = self.scope.get("client") or ("",)
-            self.person = Person(user.pk, user.get_username(), str(client[0]))
+            self._asker = askers.of_account(user, self.scope)
+            self.person = Person(user.pk, user.get_username(), addresses.of_scope(self.scope))
 
     async def disconnect(self, code: int) -> None:
         """End what is being worked on."""
@@ -92,9 +97,19 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         session, steps = await proposals.history(self.person, frame.session)
         await self._send(protocol.ready(session, steps))
 
-    async def _propose(self, question: str, **details: Any) -> None:
+    async def _propose(self, question: str, *, session_id: uuid.UUID | None, feedback: str = "") -> None:
+        key, meter = str(uuid.uuid4()), Meter()
+        await budgets.reserve(self._asker, key, drafting.most_tokens(question, feedback))
+
+        async def propose() -> Step:
+            try:
+                with meter.running():
+                    return await proposals.propose(self.person, question, session_id=session_id, feedback=feedback)
+            finally:
+                await budgets.settle(key, meter.tokens)
+
         await self._send(Working(what="proposing"))
-        await self._step(lambda: proposals.propose(self.person, question, **details))
+        await self._step(propose)
 
     async def _edit(self, frame: Edit) -> None:
         await self._send(Working(what="checking"))
@@ -105,8 +120,21 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         await self._send(Working(what="running"))
         step = await self._step(lambda: proposals.run(self.person, step.pk))
         if step.state == State.EXECUTED:
-            await self._send(Working(what="answering"))
-            await self._step(lambda: proposals.answer(self.person, step.pk))
+            await self._answer(step)
+
+    async def _answer(self, step: Step) -> None:
+        meter = Meter()
+
+        async def answer() -> Step:
+            try:
+                with meter.running():
+                    return await proposals.answer(self.person, step.pk)
+            finally:
+                # The question was let in; its answer counts, but is not refused.
+                await budgets.charge(self._asker, meter.tokens)
+
+        await self._send(Working(what="answering"))
+        await self._step(answer)
 
     async def _reject(self, frame: Reject) -> None:
         reason = frame.reason.strip()
@@ -129,6 +157,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             if not await access.may_still_use(self.person.id):
                 raise NotAllowed(_NOT_ALLOWED.message)
             await work
+        except BudgetExceeded as error:
+            await self._send(Error(code=error.code, message=error.public, retry_after=error.retry_after))
         except DataAgentError as error:
             await self._send(Error(code=error.code, message=str(error)))
         except Exception:

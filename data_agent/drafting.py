@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from data_agent import execution, guard, prompts, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
-from llm import registry
+from llm import registry, tokens
 from llm.errors import LLMError
 from llm.types import Completion, Request
 
@@ -60,6 +60,12 @@ async def examine(sql: str) -> Examined:
     except QueryFailed as error:
         return Examined(text, verdict, problem=str(error))
     return Examined(text, verdict, estimate.rows)
+
+
+def most_tokens(question: str, feedback: str = "") -> int:
+    """Return how many tokens a draft takes at most, about."""
+    messages = prompts.proposal(question, verified.nearest(question, EXAMPLES), feedback)
+    return TRIES * (tokens.estimate_prompt(messages) + MAX_TOKENS)
 
 
 async def draft(question: str, *, feedback: str = "", without: Collection[str] = ()) -> Draft:

@@ -198,11 +198,15 @@ class StepChanged(Frame):
 
 
 class Error(Frame):
-    """Something did not work; `message` is a sentence for people."""
+    """Something did not work; `message` is a sentence for people.
+
+    `retry_after` is in seconds, None where waiting does not help.
+    """
 
     type: Literal["error"] = "error"
     code: str
     message: str
+    retry_after: int | None = None
 
 
 class Pong(Frame):

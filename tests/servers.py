@@ -16,19 +16,26 @@ import psutil
 
 from config.env import BASE_DIR, Environment
 
+# `make test-kafka` sets this to "apache".
+ON_APACHE_KAFKA = os.environ.get("TEST_KAFKA") == "apache"
+
 
 class Servers:
-    """Embedded servers in a temporary folder, in a process of their own that ends when we do, however that is."""
+    """Servers in a temporary folder, in a process of their own that ends when we do, however that is.
 
-    def __init__(self, *names: str) -> None:
+    They are the embedded ones of these names, unless another module starts them.
+    """
+
+    def __init__(self, *names: str, module: str | None = None) -> None:
         self.names = names
+        embedded = ("config.embedded", "--throw-away", *(part for name in names for part in ("--only", name)))
         self.folder = Path(tempfile.mkdtemp(prefix="triptych-tests-"))
         before = time.monotonic()
         with (self.folder / "servers.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "config.embedded", "--throw-away", "--data", str(self.folder / "data")),
-                    *(argument for name in names for argument in ("--only", name)),
+                    *(sys.executable, "-m", *((module,) if module else embedded)),
+                    *("--data", str(self.folder / "data")),
                 ],
                 cwd=BASE_DIR,
                 stdin=subprocess.PIPE,
@@ -60,6 +67,13 @@ class Servers:
         self._process.wait(timeout=60)
         self._process.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def all_servers() -> list[Servers]:
+    """Start what the tests run on: the embedded servers, or two of them and Apache Kafka."""
+    if ON_APACHE_KAFKA:
+        return [Servers("postgres", "valkey"), Servers("Apache Kafka", module="tests.apache_kafka")]
+    return [Servers("postgres", "kafka", "valkey")]
 
 
 def forget_settings() -> None:

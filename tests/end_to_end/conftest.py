@@ -25,6 +25,9 @@ SCRIPTED = {
     "LLM_CHAT": "scripted",
     "LLM_SQL": "scripted",
     "LLM_SCRIPTED_ANSWERS": str(BASE_DIR / "tests" / "scripted_answers.json"),
+    # All tests ask from this machine, and as the same demo analyst.
+    "LLM_BUDGET_ADDRESS": "unlimited",
+    "LLM_BUDGET_SIGNED_IN": "unlimited",
 }
 
 

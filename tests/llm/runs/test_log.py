@@ -5,6 +5,7 @@ import time
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from config import redis
@@ -12,6 +13,7 @@ from config.embedded.ports import any_free
 from llm import runs
 from llm.runs import Delta, End, RunEnded, RunFull, RunLog, writers
 from llm.runs.events import ATTEMPT
+from tests.llm.redis_door import Door
 from tests.llm.runs.conftest import collect, first, until_stored
 
 
@@ -421,3 +423,52 @@ async def test_each_event_loop_has_a_log_of_its_own():
 
 async def _log() -> RunLog:
     return runs.log()
+
+
+async def test_a_log_says_whether_it_can_hear_of_runs_that_are_written_elsewhere(run):
+    async with Door(settings.REDIS_URL).standing() as door:
+        client = redis.connect(door.url)
+        log = RunLog(client, door.url, lease=0.6)
+        reading = asyncio.create_task(first(log, run))
+        async with asyncio.timeout(20):
+            for is_open in (True, False, True):
+                door.open = is_open
+                while log.is_deaf is is_open:
+                    await asyncio.sleep(0.02)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await log.aclose()
+        await client.aclose()
+
+
+async def test_it_is_known_which_runs_are_being_written(processes, run):
+    here, there = await processes(), await processes()
+    ended, unknown = uuid4(), uuid4()
+    here.open(run, owner="me").write("one ")
+    here.open(ended, owner="me").end("done")
+    await until_stored(there, run, 1)
+    await until_stored(there, ended, 1)
+    assert await there.alive([run, ended, unknown]) == {run}
+    assert await there.alive([]) == set()
+
+
+async def test_a_run_whose_process_is_lost_counts_as_written_until_it_is_reaped(processes, run):
+    lost, there = await processes(lease=0.2), await processes()
+    lost.open(run, owner="me").write("one ")
+    await until_stored(there, run, 1)
+    await lost.aclose()
+    assert await there.alive([run]) == {run}
+    async with asyncio.timeout(10):
+        while run not in await there.reap():
+            await asyncio.sleep(0.02)
+    assert await there.alive([run]) == set()
+
+
+async def test_what_waits_to_be_joined_with_more_is_there_at_once_when_its_writer_is_done(processes, run):
+    log = await processes()
+    writer = log.open(run, owner="me")
+    for _ in range(40):
+        writer.write("word ")
+    writer.flush()
+    assert "".join(event.text for event in writer.feed.events) == "word " * 40
+    assert await log.close(writer)

@@ -1,0 +1,66 @@
+"""The provider's server is killed in the middle of an answer, and the visitor gets one all the same."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from config.embedded.ports import any_free
+from config.env import BASE_DIR
+from tests.end_to_end.conftest import SCRIPTED
+from tests.end_to_end.test_about import EVERY_CHAT, _answered, _open, _send
+from tests.servers import up
+
+pytestmark = pytest.mark.browser
+
+
+@contextmanager
+def _model_server() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "tests.llm.servers.play"]
+    with subprocess.Popen(command, cwd=BASE_DIR, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def page(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, static_files: None
+) -> Iterator[tuple[Page, subprocess.Popen[str]]]:
+    """A visitor of a site whose first provider can be killed, and that provider's process."""
+    with _model_server() as (model, address):
+        settings = SCRIPTED | {"LLM_CHAT": "ollama,scripted", "LLM_OLLAMA_URL": address, "LLM_SUMMARY": "scripted"}
+        folder = tmp_path_factory.mktemp("fallback") / "data"
+        with up(folder, settings, "--port", str(any_free())) as system:
+            context = browser.new_context(base_url=system.wait_for_url())
+            yield context.new_page(), model
+            context.close()
+
+
+@EVERY_CHAT
+def test_killing_the_models_server_in_the_middle_of_an_answer_brings_the_fallback(
+    page: tuple[Page, subprocess.Popen[str]], chat: str
+) -> None:
+    visitor, model = page
+    _open(visitor)
+    exchange = _send(visitor, chat, "What is an outbox?")
+    if chat == "ws-chat":
+        expect(exchange.locator('[data-part="answer"]')).to_contain_text("word3", timeout=20_000)
+    else:
+        expect(exchange.locator('[data-part="answer"]')).to_contain_text("answering", timeout=20_000)
+        visitor.wait_for_timeout(500)
+    model.kill()
+    _answered(exchange)
+    answer = exchange.locator('[data-part="answer"]')
+    expect(answer).to_contain_text("You said: What is an outbox?")
+    expect(answer).not_to_contain_text("word")
+    expect(exchange.locator('[data-part="footnote"]')).to_contain_text("scripted · script · fallback")
+    # The next question finds nobody at that address, and is answered by the fallback from the beginning.
+    second = _send(visitor, chat, "And again?")
+    _answered(second)
+    expect(second.locator('[data-part="footnote"]')).to_contain_text("fallback")
