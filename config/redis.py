@@ -2,20 +2,32 @@
 
 import asyncio
 import types
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
+import structlog
 from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
 
 # Everything that uses Redis also works without it, somehow; nobody waits longer than this, in seconds, to find out.
 PATIENCE = 1.0
 # A burst waits for a connection rather than opening one for each of its requests.
 _CONNECTIONS = 16
 
+# Seconds until a listener tries again, at first and at most.
+_AGAIN = (0.05, 2.0)
+# Seconds after which a listener looks whether anybody still needs it.
+_LOOK_EVERY = 1.0
+
 Redis: TypeAlias = "redis.asyncio.Redis"
+Message: TypeAlias = Mapping[str, Any]
+Need: TypeAlias = Callable[[], bool]
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
 
@@ -51,6 +63,34 @@ def connect_to_listen(url: str) -> Redis:
     meantime would be missed.
     """
     return redis.asyncio.Redis.from_url(url, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))
+
+
+async def listen(url: str, channel: str, hear: Callable[[Message], Awaitable[None] | None], needed: Need) -> None:
+    """Call `hear` with each message of a channel, as long as it is needed; a connection that is lost is made again.
+
+    The message of type "subscribe" comes whenever listening begins: what was published before it was missed.
+    """
+    task = asyncio.current_task()
+    wait = _AGAIN[0]
+
+    def going_on() -> bool:
+        # A cancellation that was swallowed (see `config.background`) must not leave a task that lives for ever.
+        return needed() and not (task and task.cancelling())
+
+    while going_on():
+        try:
+            async with connect_to_listen(url) as client, client.pubsub() as pubsub:
+                await pubsub.subscribe(channel)
+                while going_on():
+                    message = await pubsub.get_message(timeout=_LOOK_EVERY)
+                    if message is not None and message["type"] in ("subscribe", "message"):
+                        wait = _AGAIN[0]
+                        if (heard := hear(message)) is not None:
+                            await heard
+        except RedisError as error:
+            log.warning("nobody tells us anything, trying again", channel=channel, error=type(error).__name__)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _AGAIN[1])
 
 
 async def aclose() -> None:

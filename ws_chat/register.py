@@ -28,8 +28,6 @@ _STARTED = "ws:started"
 _REMEMBERED = 60
 # Seconds until Redis is tried again, at first and at most.
 _AGAIN = (0.05, 2.0)
-# Seconds after which a listener looks whether anybody still needs it.
-_LOOK_EVERY = 1.0
 
 
 class Register:
@@ -106,25 +104,16 @@ class Register:
 
         Of what began while Redis did not tell us, each visitor's latest run is told.
         """
-        wait = _AGAIN[0]
-        while visitors():
-            try:
-                async with redis.connect_to_listen(settings.REDIS_URL) as client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(_STARTED)
-                    while visitors():
-                        if (message := await pubsub.get_message(timeout=_LOOK_EVERY)) is None:
-                            continue
-                        wait = _AGAIN[0]
-                        if message["type"] == "subscribe":
-                            for visitor, run in await self.latest(visitors()):
-                                told(visitor, run)
-                        elif message["type"] == "message":
-                            visitor_id, run_id = message["data"].decode().split()
-                            told(UUID(visitor_id), UUID(run_id))
-            except RedisError as error:
-                log.warning("nobody tells us of new runs, trying again", error=type(error).__name__)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _AGAIN[1])
+
+        async def hear(message: redis.Message) -> None:
+            if message["type"] == "subscribe":
+                for visitor, run in await self.latest(visitors()):
+                    told(visitor, run)
+            else:
+                visitor_id, run_id = message["data"].decode().split()
+                told(UUID(visitor_id), UUID(run_id))
+
+        await redis.listen(settings.REDIS_URL, _STARTED, hear, lambda: bool(visitors()))
 
     async def _tell(self) -> None:
         """Write what is new, of all runs in one round trip."""

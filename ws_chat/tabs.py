@@ -1,11 +1,11 @@
 """The open pages of each visitor: all of them show each run, whichever asked, in whatever process that was."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from config.background import Background, Work
 from ws_chat.register import register
 
 
@@ -21,7 +21,7 @@ class Tabs:
 
     def __init__(self) -> None:
         self._open: dict[UUID, set[Tab]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background = Background("tabs")
 
     @property
     def visitors(self) -> list[UUID]:
@@ -31,7 +31,7 @@ class Tabs:
     def join(self, visitor: UUID, tab: Tab) -> None:
         """Add a page; it is shown what begins from now on."""
         self._open.setdefault(visitor, set()).add(tab)
-        self.keep_up("listen", self._listen)
+        self._background.keep_up("listen", self._listen)
 
     def leave(self, visitor: UUID, tab: Tab) -> None:
         """Remove a page, if it is there."""
@@ -45,19 +45,13 @@ class Tabs:
         for tab in list(self._open.get(visitor, ())):
             tab.show(run, question)
 
-    def keep_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def keep_up(self, name: str, work: Work) -> None:
         """Run work in the background, once at a time; it ends by itself where no page is open any more."""
-        running = self._tasks.get(name)
-        if running is None or running.done():
-            self._tasks[name] = asyncio.create_task(work(), name=f"tabs: {name}")
+        self._background.keep_up(name, work)
 
     async def aclose(self) -> None:
         """End the work in the background."""
-        while pending := [task for task in self._tasks.values() if not task.done()]:
-            for task in pending:
-                task.cancel()
-            # Again, because redis-py waits with asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
-            await asyncio.wait(pending, timeout=0.1)
+        await self._background.aclose()
 
     async def _listen(self) -> None:
         await register().listen(self.show, lambda: self.visitors)

@@ -29,11 +29,6 @@ class Call:
         self._hung_up = False
         self._connection: _Connection | _TLSConnection | None = None
 
-    @property
-    def hung_up(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self._hung_up
-
     def begin(self) -> None:
         """Make this the call that the present thread is making."""
         _current.call = self

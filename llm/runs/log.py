@@ -7,7 +7,7 @@ connection for each process however many runs it follows, and all of it is read 
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from config import redis
+from config.background import Background
 from llm.runs.events import End, Event, text_of
 from llm.runs.feeds import Feed
 from llm.runs.store import APPENDED, ENDED, GONE, TAKEN, Batch, RunInfo, Store, channel_of
@@ -31,8 +32,6 @@ logger = structlog.get_logger(__name__)
 LEASE = 15.0
 # Seconds until Redis is tried again, at first and at most.
 _AGAIN = (0.05, 2.0)
-# Seconds after which the listener looks whether anybody still needs it.
-_LOOK_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class RunLog:
         self._left: set[UUID] = set()
         # Whether some of our writers may have lost their run.
         self._in_doubt = False
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background = Background("runs")
         # Whether Redis tells us what is new, and whether what it told us of could be read.
         self._told, self._reading = False, True
 
@@ -172,11 +171,7 @@ class RunLog:
 
     async def aclose(self) -> None:
         """Stop all that runs in the background."""
-        while pending := [task for task in self._tasks.values() if not task.done()]:
-            for task in pending:
-                task.cancel()
-            # Again, because redis-py waits with asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
-            await asyncio.wait(pending, timeout=0.1)
+        await self._background.aclose()
 
     def _write(
         self, run: UUID, *, owner: str, leased: bool, base: int, on_stop: Callable[[], None], token: str
@@ -186,21 +181,15 @@ class RunLog:
             self._lost(earlier)
         self._writers[run] = writer
         self._written(writer)
-        self._start("listen", self._listen)
-        self._start("tend", self._tend)
+        self._background.keep_up("listen", self._listen)
+        self._background.keep_up("tend", self._tend)
         return writer
-
-    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start one of the background tasks, where it does not run."""
-        running = self._tasks.get(name)
-        if running is None or running.done():
-            self._tasks[name] = asyncio.create_task(work(), name=f"runs: {name}")
 
     # Writing
 
     def _written(self, writer: Writer) -> None:
         self._unstored[writer.run] = writer
-        self._start("append", self._append)
+        self._background.keep_up("append", self._append)
 
     async def _append(self) -> None:
         """Bring to the store what was written, of all runs in one round trip."""
@@ -251,7 +240,7 @@ class RunLog:
         if run not in self._mirrors:
             self._mirrors[run] = self._stale[run] = Feed(run)
             for name, work in (("listen", self._listen), ("tend", self._tend), ("follow", self._follow)):
-                self._start(name, work)
+                self._background.keep_up(name, work)
         return self._mirrors[run]
 
     def _leave(self, feed: Feed) -> None:
@@ -259,7 +248,7 @@ class RunLog:
             del self._mirrors[feed.run]
             self._stale.pop(feed.run, None)
             self._left.add(feed.run)
-            self._start("follow", self._follow)
+            self._background.keep_up("follow", self._follow)
 
     async def _follow(self) -> None:
         """Read what is new, of all runs in one round trip, and be told of what comes."""
@@ -284,35 +273,17 @@ class RunLog:
 
     async def _listen(self) -> None:
         """Hear what other processes have to say about runs, while there is anything to hear."""
-        wait = _AGAIN[0]
-        while self._is_in_use():
-            try:
-                async with redis.connect_to_listen(self._url) as client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(channel_of(self._process))
-                    while self._is_in_use():
-                        if (message := await pubsub.get_message(timeout=_LOOK_EVERY)) is not None:
-                            self._hear(message)
-                            wait = _AGAIN[0]
-            except RedisError as error:
-                logger.warning("nobody tells us about runs, trying again", error=type(error).__name__)
-                self._told = False
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _AGAIN[1])
-            finally:
-                self._told = False
+        await redis.listen(
+            self._url, channel_of(self._process), self._hear, lambda: bool(self._writers or self._mirrors)
+        )
 
-    def _is_in_use(self) -> bool:
-        # A cancellation that was swallowed (see `aclose`) must not leave a task that lives for ever.
-        task = asyncio.current_task()
-        return bool(self._writers or self._mirrors) and not (task and task.cancelling())
-
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _hear(self, message: redis.Message) -> None:
         if message["type"] == "subscribe":
             self._told = True
             # Much may have been said before.
             self._look_at_mirrors()
             self._doubt()
-        elif message["type"] == "message":
+        else:
             run_id, word = message["data"].decode().split()
             self._hear_of(UUID(run_id), word)
 
@@ -321,7 +292,7 @@ class RunLog:
         if word == "+":
             if run in self._mirrors:
                 self._stale[run] = self._mirrors[run]
-            self._start("follow", self._follow)
+            self._background.keep_up("follow", self._follow)
         elif word == "-":
             # Perhaps it was an earlier writer of this process that lost the run.
             self._doubt()
@@ -341,7 +312,7 @@ class RunLog:
 
     def _doubt(self) -> None:
         self._in_doubt = True
-        self._start("make sure", self._make_sure)
+        self._background.keep_up("make sure", self._make_sure)
 
     async def _make_sure(self) -> None:
         # A heartbeat that is under way may have looked too early.
@@ -365,7 +336,7 @@ class RunLog:
     def _look_at_mirrors(self) -> None:
         if self._mirrors:
             self._stale |= self._mirrors
-            self._start("follow", self._follow)
+            self._background.keep_up("follow", self._follow)
 
 
 _logs: dict[asyncio.AbstractEventLoop, RunLog] = {}

@@ -109,12 +109,13 @@ def test_a_line_of_the_counts_leads_to_its_questions(operator: Client) -> None:
             assert str(operator.get(QUESTIONS + line.link).context["cl"].result_count) == line.questions
 
 
-@pytest.mark.parametrize("day", ["tomorrow", "2026-02-31", "9999-12-31", "0001-01-01", "-1"])
+@pytest.mark.parametrize("day", ["tomorrow", "2026-02-31", "0001-01-01", "-1"])
 def test_a_day_that_is_none_is_refused(operator: Client, day: str) -> None:
-    response = operator.get(f"{QUESTIONS}?day={day}")
-    # 9999 is a day, of which UUIDv7 knows; there are no questions then.
-    assert response.status_code == (302 if day != "9999-12-31" else response.status_code)
-    assert response.status_code in (200, 302)
+    assert operator.get(f"{QUESTIONS}?day={day}").status_code == 302
+
+
+def test_a_day_in_the_far_future_breaks_nothing(operator: Client) -> None:
+    assert operator.get(f"{QUESTIONS}?day=9999-12-31").status_code in (200, 302)
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(operator: Client) -> None:

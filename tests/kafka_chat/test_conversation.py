@@ -13,7 +13,7 @@ from config import redis
 from kafka_chat import questions
 from kafka_chat.models import OPEN, ChatMessage, Status
 from kafka_chat.worker import Role
-from llm import conversations, registry, shared_state
+from llm import conversations, registry
 from tests.kafka_chat.conftest import working
 from tests.llm.attentive import Model
 
@@ -26,9 +26,7 @@ ROLES: tuple[Role, ...] = ("relay", "answer", "persist")
 
 
 @pytest.fixture(autouse=True)
-async def fresh(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    # A busy machine is no server that is away.
-    monkeypatch.setattr(shared_state, "PATIENCE", 5)
+async def fresh() -> AsyncIterator[None]:
     yield
     await conversations.aclose(0)
 

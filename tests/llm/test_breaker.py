@@ -19,8 +19,8 @@ from llm.providers.openai_compatible import OpenAICompatible
 from llm.providers.scripted import Scene, Scripted
 from llm.shared_state import Away
 from llm.types import Message, Request
-from tests.llm.redis_door import Door
 from tests.llm.servers.openai import OpenAIServer
+from tests.llm.servers.relay import Relay
 from tests.llm.servers.wire import Scene as WireScene
 
 QUESTION = Request((Message("user", "Hello?"),))
@@ -163,7 +163,7 @@ async def test_what_is_stored_expires(breaker, provider):
 
 
 async def test_success_costs_no_word_where_nothing_was_failing(breaker, provider, settings):
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         one = breaker(door.url)
         assert await one.admits(provider)
         door.open = False
@@ -192,7 +192,7 @@ def test_an_operator_is_told_that_redis_is_away(settings):
 
 @pytest.mark.usefixtures("impatient")
 async def test_with_redis_away_every_provider_is_admitted_and_nobody_waits(breaker, provider, settings):
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         door.open = False
         for away in (breaker(f"redis://127.0.0.1:{any_free()}/0"), breaker(door.url)):
             async with asyncio.timeout(5):

@@ -16,7 +16,7 @@ from config.embedded.ports import any_free
 from llm import budgets, shared_state
 from llm.budgets import Asker, BudgetExceeded, Budgets, Remaining
 from llm.limits import Limits
-from tests.llm.redis_door import Door
+from tests.llm.servers.relay import Relay
 from tests.servers import process_environment
 
 MINUTE, HOUR, DAY, QUARTER = 60_000, 3_600_000, 86_400_000, 900_000
@@ -319,7 +319,7 @@ async def test_no_window_ever_holds_more_than_its_limit_and_waits_are_right(step
 @pytest.mark.usefixtures("impatient")
 async def test_with_redis_away_a_few_questions_are_served_and_then_with_a_wait(process, limits, settings):
     limits("1/minute")
-    async with Door(settings.REDIS_URL).standing() as door, asyncio.timeout(10):
+    async with Relay(settings.REDIS_URL).listening() as door, asyncio.timeout(10):
         door.open = False
         for url in (f"redis://127.0.0.1:{any_free()}/0", door.url):
             counters, who = Budgets(process(url), alone=3), asker()
@@ -340,7 +340,7 @@ async def test_with_redis_away_a_few_questions_are_served_and_then_with_a_wait(p
 async def test_when_redis_is_back_its_counters_count_again(process, limits, settings, monkeypatch):
     monkeypatch.setattr(shared_state, "FORGET", 0)
     limits("2/minute")
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         counters, who = Budgets(process(door.url)), asker()
         assert await ask(counters, who)
         door.open = False

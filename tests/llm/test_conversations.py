@@ -11,7 +11,7 @@ import pytest
 from config import redis
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
-from llm import conversations, memory_store, registry, shared_state, tokens
+from llm import conversations, memory_store, registry, tokens
 from llm.conversations import Conversation
 from llm.memory import MAX_TURNS, Turn
 from llm.memory_store import Store
@@ -23,9 +23,7 @@ NOTES = "The user's dog is called Bello."
 
 
 @pytest.fixture(autouse=True)
-async def fresh(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    # A busy machine is no server that is away.
-    monkeypatch.setattr(shared_state, "PATIENCE", 5)
+async def fresh() -> AsyncIterator[None]:
     await registry.aclose()
     yield
     await conversations.aclose(0)

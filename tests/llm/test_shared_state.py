@@ -7,7 +7,7 @@ import pytest
 from config.embedded.ports import any_free
 from llm import shared_state
 from llm.shared_state import Away, Script
-from tests.llm.redis_door import Door
+from tests.llm.servers.relay import Relay
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 
@@ -34,7 +34,7 @@ async def test_a_script_that_redis_refuses_counts_as_away(process):
 @pytest.mark.usefixtures("impatient")
 async def test_a_redis_that_hangs_is_waited_for_once(process, settings, monkeypatch):
     monkeypatch.setattr(shared_state, "FORGET", 60)
-    async with Door(settings.REDIS_URL).standing() as door, asyncio.timeout(5):
+    async with Relay(settings.REDIS_URL).listening() as door, asyncio.timeout(5):
         door.open = False
         hanging = process(door.url)
         for _ in range(20):
@@ -44,7 +44,7 @@ async def test_a_redis_that_hangs_is_waited_for_once(process, settings, monkeypa
 
 
 async def test_who_waits_while_others_are_answered_says_nothing_about_redis(process, settings, monkeypatch):
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         busy = process(door.url)
         door.open = False
         monkeypatch.setattr(shared_state, "PATIENCE", 0.8)
@@ -72,7 +72,7 @@ async def test_a_burst_waits_for_its_turn(process):
 async def test_a_redis_that_comes_back_is_used_again(process, settings, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(shared_state, "FORGET", 0)
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         there = process(door.url)
         assert await there.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
         door.open = False

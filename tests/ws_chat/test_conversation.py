@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from config import redis
-from llm import conversations, registry, shared_state
+from llm import conversations, registry
 from llm.types import Message
 from tests.llm.attentive import Model
 from tests.ws_chat.conftest import Socket
@@ -20,9 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def fresh(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    # A busy machine is no server that is away.
-    monkeypatch.setattr(shared_state, "PATIENCE", 5)
+async def fresh() -> AsyncIterator[None]:
     await registry.aclose()
     yield
     await conversations.aclose(0)

@@ -16,8 +16,8 @@ from config import redis
 from llm import registry, runs, shared_state
 from llm.providers.openai_compatible import OpenAICompatible
 from tests.llm.attentive import Model
-from tests.llm.redis_door import Door
 from tests.llm.servers.openai import OpenAIServer
+from tests.llm.servers.relay import Relay
 from tests.llm.servers.wire import Scene
 from tests.ws_chat.conftest import Socket, rows
 from ws_chat import audit, protocol, sweeping
@@ -225,7 +225,7 @@ async def test_with_redis_away_an_answer_goes_on_in_its_process_and_has_its_row(
     visitor: uuid.UUID, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_state, "PATIENCE", 0.2)
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         settings.REDIS_URL = door.url
         socket = await Socket(visitor).opened()
         door.open = False

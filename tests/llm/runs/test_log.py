@@ -13,8 +13,8 @@ from config.embedded.ports import any_free
 from llm import runs
 from llm.runs import Delta, End, RunEnded, RunFull, RunLog, writers
 from llm.runs.events import ATTEMPT
-from tests.llm.redis_door import Door
 from tests.llm.runs.conftest import collect, first, until_stored
+from tests.llm.servers.relay import Relay
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ async def test_nothing_is_left_behind(processes, run):
     writer.end("done")
     assert await log.close(writer)
     async with asyncio.timeout(10):
-        while not all(task.done() for task in log._tasks.values()):
+        while not log._background.idle:
             await asyncio.sleep(0.05)
     assert 3500 < await log.client.ttl(f"runs:events:{run}") <= 3600
     assert 3500 < await log.client.ttl(f"runs:state:{run}") <= 3600
@@ -426,7 +426,7 @@ async def _log() -> RunLog:
 
 
 async def test_a_log_says_whether_it_can_hear_of_runs_that_are_written_elsewhere(run):
-    async with Door(settings.REDIS_URL).standing() as door:
+    async with Relay(settings.REDIS_URL).listening() as door:
         client = redis.connect(door.url)
         log = RunLog(client, door.url, lease=0.6)
         reading = asyncio.create_task(first(log, run))
