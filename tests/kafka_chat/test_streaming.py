@@ -168,11 +168,11 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind(run_log: RunLog) ->
             await asyncio.sleep(0.01)
         await browser.send_input({"type": "http.disconnect"})
         await browser.wait(5)
-        while run_log._tasks["follow"].get_name() in {task.get_name() for task in asyncio.all_tasks()}:
+        while "runs: follow" in {task.get_name() for task in asyncio.all_tasks()}:
             await asyncio.sleep(0.01)
     assert not run_log._mirrors
     # What is left belongs to this test and to the run log.
-    assert len(asyncio.all_tasks() - set(run_log._tasks.values())) == 1
+    assert [task for task in asyncio.all_tasks() if not task.get_name().startswith("runs: ")] == [asyncio.current_task()]
     del browser
     gc.collect()
 
