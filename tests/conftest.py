@@ -6,6 +6,7 @@ developer's environment nor a `.env` file counts. The servers end with this proc
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import django
@@ -17,16 +18,28 @@ from pytest_django import DjangoDbBlocker
 from config.env import BASE_DIR
 from tests.servers import Servers, all_servers, forget_settings
 
+# Whether this process runs no test itself, but hands them out to others, each of which has servers of its own.
+_HANDS_OUT = "PYTEST_XDIST_WORKER" not in os.environ and any(
+    argument.startswith(("-n", "--numprocesses")) for argument in sys.argv[1:]
+)
 # The name that Django gives to the test database.
-_TEST_DATABASE = "/test_triptych"
+_TEST_DATABASE = "_".join(["/test_triptych", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
+# Read where nothing is connected to.
+_NO_SERVERS = {
+    "DATABASE_URL": "postgres://unused/unused",
+    "ANALYTICS_DATABASE_URL": "postgres://unused/unused",
+    "KAFKA_BOOTSTRAP_SERVERS": "unused:1",
+    "REDIS_URL": "redis://unused",
+}
 
 if settings.configured:
     pytest.exit(
         "Unset DJANGO_SETTINGS_MODULE: it makes Django read settings that are not the tests' own.", returncode=4
     )
 forget_settings()
-SERVERS = all_servers()
-SETTINGS = {name: value for servers in SERVERS for name, value in servers.settings.items()}
+SERVERS = [] if _HANDS_OUT else all_servers()
+SETTINGS = _NO_SERVERS | {name: value for servers in SERVERS for name, value in servers.settings.items()}
+_ENVIRONMENT = dict(os.environ)
 os.environ |= SETTINGS | {
     "DJANGO_SETTINGS_MODULE": "config.settings",
     "SECRET_KEY": "the tests' secret key, which is long enough and signs nothing of value",
@@ -40,6 +53,14 @@ os.environ |= SETTINGS | {
     "LLM_BREAKER_FAILURES": "100",
 }
 django.setup()
+if _HANDS_OUT:
+    from config.management.commands.prepare import collect_static_files
+
+    # Once, and before the others look for them.
+    collect_static_files()
+    # Those who run the tests say the rest for themselves.
+    for _name in os.environ.keys() - _ENVIRONMENT.keys():
+        del os.environ[_name]
 
 from llm import shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
@@ -56,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Stop the servers at the end, and keep temporary folders beside theirs."""
     for servers in SERVERS:
         config.add_cleanup(servers.stop)
-    if config.option.basetemp is None:
+    if config.option.basetemp is None and SERVERS:
         # A second pytest closes the usual place to other accounts, and as root PostgreSQL runs as another account.
         config.option.basetemp = str(SERVERS[0].folder / "tmp")
 

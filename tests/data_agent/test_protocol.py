@@ -1,12 +1,11 @@
 import json
-import uuid
 
 import pytest
 
 from data_agent import protocol
 from data_agent.protocol import BadFrame
 
-STEP = str(uuid.uuid4())
+STEP = "0199f2c1-5d7e-4b6a-9c3f-2a1d8e4b7c60"
 
 
 @pytest.mark.parametrize(
