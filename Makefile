@@ -11,7 +11,7 @@ LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://un
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test test-kafka bench-llm bench-kafka screenshots lint format lock clean-data python-is-new-enough
+.PHONY: help run model test test-kafka bench-llm bench-agent bench-kafka bench-ws screenshots lint format lock clean-data python-is-new-enough
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,8 +32,15 @@ bench-llm: $(VENV)/.dev ## measure the provider layer: run log and markdown
 	@$(BIN)/python -m benchmarks.run_log
 	@$(BIN)/python -m benchmarks.markdown
 
+bench-agent: $(VENV)/.dev ## measure the data agent: score and speed of the guard, from approve to the rows
+	@$(BIN)/python -m benchmarks.guard
+	@$(BIN)/python -m benchmarks.agent_approval
+
 bench-kafka: $(VENV)/.dev ## measure the Kafka chat; make bench-kafka ARGS="--quick --kafka apache"
 	@exec $(BIN)/python -m benchmarks.kafka $(ARGS)
+
+bench-ws: $(VENV)/.dev ## measure the WebSocket chat beside bare servers; make bench-ws ARGS=--quick
+	@exec $(BIN)/python -m benchmarks.ws $(ARGS)
 
 screenshots: $(VENV)/.dev ## take the README's pictures from the running system
 	@exec $(BIN)/python -m tests.end_to_end.screenshots

@@ -1,8 +1,9 @@
 """What the Kafka chat costs: `python -m benchmarks.kafka`, about four minutes; `--quick` for a look, about one.
 
 overhead    from POST to the answer in the client's hands, less the model's time, for held poll, server-sent events,
-            adaptive polling (0.5 to 3 s, as the page does it) and the article's plain polling every 500 ms: each
-            visitor goes through them in an order of chance. The floor is 0: an answer that costs nothing but the model.
+            adaptive polling (as the page does it where nothing holds its requests) and the article's plain polling
+            every 500 ms: each visitor goes through them in an order of chance. The floor is 0: an answer that costs
+            nothing but the model.
 statements  what PostgreSQL executes for each question, as it counts itself.
 web         questions per second through one web process; the peer is the article's synchronous style in it, too.
 worker      questions per second of one worker; the peer is the article's synchronous worker.

@@ -19,8 +19,8 @@ FINISHED = ("answered", "failed", "stopped")
 _HOLD = 20
 # Seconds between the polls of the article's page.
 _PLAIN = 0.5
-# Seconds; the first and the longest pause of the page's adaptive polling.
-_ADAPTIVE = (0.5, 3.0)
+# Seconds, as in the page's `kafka-pace.js`: its first, shortest and longest pause, and the share of the time so far.
+_FIRST, _SHORTEST, _LONGEST, _SHARE = 0.25, 0.1, 3.0, 4
 # Seconds after which a question counts as lost.
 _PATIENCE = 60.0
 
@@ -181,11 +181,13 @@ async def _events(browser: Browser, asked: dict[str, Any]) -> Answered:
 
 
 async def _adaptive(browser: Browser, asked: dict[str, Any]) -> Answered:
-    pause, longest = _ADAPTIVE
-    while (state := await browser.look(asked["poll_url"]))["status"] not in FINISHED:
-        await asyncio.sleep(pause * random.uniform(0.75, 1.25))
-        pause = min(longest, pause * 2)
-    return Answered(now := time.perf_counter(), now, state)
+    began = time.perf_counter()
+    while True:
+        waited = time.perf_counter() - began
+        pause = min(_LONGEST, max(_FIRST - waited, _SHORTEST, waited / _SHARE))
+        await asyncio.sleep(pause * random.uniform(0.9, 1.1))
+        if (state := await browser.look(asked["poll_url"]))["status"] in FINISHED:
+            return Answered(now := time.perf_counter(), now, state)
 
 
 async def _plain(browser: Browser, asked: dict[str, Any]) -> Answered:

@@ -4,12 +4,13 @@ import os
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
+
+from config import handler
 
 
 def _application() -> ProtocolTypeRouter:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    http = get_asgi_application()
+    http = handler.application()
 
     # What follows needs Django to be set up.
     from channels.auth import AuthMiddlewareStack
@@ -19,6 +20,7 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
+    from config.lifespan import lifespan
     from config.origins import SameOrigin
     from config.visitors import VisitorScope
 
@@ -27,7 +29,8 @@ def _application() -> ProtocolTypeRouter:
     any_address: Any = re_path
     for_users = [*data_agent.routing.websocket_urlpatterns, any_address("", WebsocketDenier.as_asgi())]
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
-    return ProtocolTypeRouter({"http": http, "websocket": SameOrigin(VisitorScope(URLRouter(for_all)))})
+    websocket = SameOrigin(VisitorScope(URLRouter(for_all)))
+    return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
 
 
 application = _application()

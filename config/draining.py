@@ -1,9 +1,22 @@
-"""Work that belongs to the process and not to a connection: brought to an end before the process ends."""
+"""Work that belongs to the process and not to a connection: begun with it, and brought to an end before it ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+_beginnings: list[Callable[[], object]] = []
 _ends: list[Callable[[], Awaitable[object]]] = []
+
+
+def at_start(begin: Callable[[], object]) -> None:
+    """Have `begin` called when the server starts, in its event loop; it waits for nothing."""
+    if begin not in _beginnings:
+        _beginnings.append(begin)
+
+
+def start() -> None:
+    """Begin all of it."""
+    for begin in _beginnings:
+        begin()
 
 
 def before_exit(end: Callable[[], Awaitable[object]]) -> None:

@@ -82,7 +82,7 @@ class Environment(BaseSettings):
     analytics_database_url: str | None = Field(
         None, description="The same database as the data agent's read-only role. Without it the agent runs nothing."
     )
-    database_pool_size: int = Field(20, ge=1, le=500, description="Connections per process, at most.")
+    database_pool_size: int = Field(20, ge=2, le=500, description="Connections per process, at most.")
     kafka_bootstrap_servers: str | None = Field(None, description="host:port[,host:port]")
     kafka_partitions: int = Field(6, ge=1, le=1000, description="Partitions of the topics that are created.")
     kafka_replication: int = Field(1, ge=1, le=10, description="Replicas of the topics that are created.")

@@ -74,9 +74,13 @@ def now_serving() -> list[Serving]:
 
 def small_model(request: HttpRequest) -> dict[str, frozenset[str]]:
     """Tell every template for which purposes the small local model is the first to answer (context processor)."""
-    chains = settings.LLM_CHAINS.items()
-    served = (purpose for purpose, chain in chains if chain[0] == "local" and _local_name(purpose) == SMALL)
-    return {"small_model_serves": frozenset(served)}
+    return {"small_model_serves": frozenset(purpose for purpose in settings.LLM_CHAINS if is_small(purpose))}
+
+
+def is_small(purpose: str) -> bool:
+    """Whether the small local model is the first to answer for a purpose."""
+    chain = settings.LLM_CHAINS[purpose]
+    return bool(chain) and chain[0] == "local" and _local_name(purpose) == SMALL
 
 
 def offer() -> Offer:

@@ -1,7 +1,6 @@
 """The connections to Redis (or Valkey) that everything but the channel layer shares, once for each event loop."""
 
 import asyncio
-import types
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -12,6 +11,8 @@ from django.conf import settings
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from config import loops
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ def client() -> Redis:
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         _clients[loop] = connect(settings.REDIS_URL)
-        _close_with(loop)
+        loops.before_close(loop, aclose)
     return _clients[loop]
 
 
@@ -97,16 +98,3 @@ async def aclose() -> None:
     """Close the connections of this event loop."""
     if (open_client := _clients.pop(asyncio.get_running_loop(), None)) is not None:
         await open_client.aclose()
-
-
-def _close_with(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the client when its loop closes: short-lived loops, as of synchronous callers, tell nobody of their end."""
-    close = loop.close
-
-    def close_after_client(self: asyncio.AbstractEventLoop) -> None:
-        open_client = _clients.pop(loop, None)
-        if open_client is not None and not loop.is_closed():
-            loop.run_until_complete(open_client.aclose())
-        close()
-
-    loop.close = types.MethodType(close_after_client, loop)  # type: ignore[method-assign]

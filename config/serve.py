@@ -1,22 +1,48 @@
-"""The web server: Daphne with an end that reaches every application. `python -m config.serve` takes its options."""
+"""The web server: Daphne on a faster event loop, with an end that reaches every application.
+
+`python -m config.serve` takes Daphne's options.
+"""
 
 import asyncio
+import gc
+import re
 from typing import Any
 
-from daphne.cli import CommandLineInterface
-from daphne.server import Server
-from twisted.internet.defer import Deferred
+import uvloop
 
-from config import draining
+# Before Daphne is imported, which has Twisted use a loop of this policy.
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+from daphne.cli import CommandLineInterface  # noqa: E402
+from twisted.internet import reactor  # noqa: E402
+from twisted.internet.defer import Deferred  # noqa: E402
+
+from config import draining, short_way  # noqa: E402
+from config.backpressure import PatientServer  # noqa: E402
+
+# Connections that wait to be accepted, where the endpoint does not say: a burst overflows Twisted's 50.
+_BACKLOG = 1024
+# Objects made since the last collection of garbage. What is made for an answer is freed by its references alone.
+_GARBAGE = 50_000
 
 
-class OrderlyServer(Server):  # type: ignore[misc]
+class OrderlyServer(PatientServer):
     """Daphne with an end that cancels every application and waits for all of them.
 
     Daphne 4.2.3 stumbles over the first connection that has no application, such as the HTTP half of a WebSocket or one
     that a browser opened in advance; then it cancels none, and no run leaves its row. And it waits no longer than for
     the first application that was cancelled.
     """
+
+    def __init__(self, application: Any, endpoints: list[str], **options: Any) -> None:
+        super().__init__(application, endpoints=[with_backlog(endpoint) for endpoint in endpoints], **options)
+
+    def run(self) -> None:
+        """Serve, beside the work that begins with the process."""
+        short_way.take()
+        loop: Any = reactor
+        loop.callLater(0, _begin)
+        super().run()
 
     def kill_all_applications(self) -> "Deferred[Any]":
         """Cancel the applications, and end what outlives them; Twisted waits for what is returned."""
@@ -35,6 +61,21 @@ class CommandLine(CommandLineInterface):  # type: ignore[misc]
     """Daphne's command line, with that server."""
 
     server_class = OrderlyServer
+
+
+def with_backlog(endpoint: str) -> str:
+    """Return a description of an endpoint that says how many connections may wait."""
+    if endpoint.startswith(("tcp:", "tcp6:", "ssl:", "unix:")) and not re.search(r":backlog=\d", endpoint):
+        return f"{endpoint}:backlog={_BACKLOG}"
+    return endpoint
+
+
+def _begin() -> None:
+    """Begin the work that belongs to the process; what was made until now is no garbage, and is not looked at again."""
+    draining.start()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from kafka_chat import questions
 from kafka_chat.models import ChatMessage as Question
 from kafka_chat.states import describe
 from llm import markdown
-from ws_chat import answers
+from ws_chat import transcript
 from ws_chat.models import ChatMessage as Run
 from ws_chat.models import Status as RunStatus
 
@@ -27,8 +27,11 @@ class Exchange:
     """A question and its answer, as both panels show them. Durations are milliseconds since the question."""
 
     question: str
-    # Of the WebSocket chat: the run's id.
+    # Of the WebSocket chat: the ids of run and turn, and what the visitor thinks of the answer.
     run: str = ""
+    turn: str = ""
+    rating: str = ""
+    comment: str = ""
     # pending, answered, stopped, interrupted or failed
     state: str
     html: SafeString
@@ -47,9 +50,12 @@ class Exchange:
 def about(request: HttpRequest) -> HttpResponse:
     """Show both chats, with what this visitor asked before."""
     visitor = visitor_of(request)
+    runs, earlier = transcript.page(visitor)
     context = {
         "questions": [_of_question(row) for row in questions.history(visitor)],
-        "runs": [_of_run(row) for row in answers.history(visitor)],
+        "runs": [_of_run(row) for row in runs],
+        # Where the page before them begins.
+        "earlier_runs": earlier,
     }
     return render(request, "about.html", context)
 
@@ -114,6 +120,9 @@ def _of_run(row: Run) -> Exchange:
     return Exchange(
         question=row.question,
         run=str(row.run_id),
+        turn=str(row.turn_id),
+        rating=row.rating,
+        comment=row.comment,
         state=states.get(row.status, row.status),
         html=_trusted(markdown.render(row.answer)),
         error=row.error,

@@ -1,11 +1,16 @@
-"""Who may use the data agent: active users with the permission."""
+"""Who may use the data agent, and what they may see and do there."""
 
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.models import User as AuthUser
 
+from data_agent.audit import Person
+
 PERMISSION = "data_agent.use_data_agent"
+# Without it names and e-mail addresses are masked.
+PERSONAL = "data_agent.see_personal_data"
+AUDIT = "data_agent.audit_data_agent"
 
 
 def may_use(user: AuthUser | AnonymousUser) -> bool:
@@ -13,8 +18,33 @@ def may_use(user: AuthUser | AnonymousUser) -> bool:
     return user.is_authenticated and user.has_perm(PERMISSION)
 
 
+def may_audit(user: AuthUser | AnonymousUser) -> bool:
+    """Whether a user may read the audit log."""
+    return user.is_authenticated and user.has_perm(AUDIT)
+
+
+def person_of(user: AuthUser | AnonymousUser, address: str) -> Person | None:
+    """Return an analyst with what they may see and do; None for who may not use the data agent."""
+    if user.pk is None or not may_use(user):
+        return None
+    return Person(user.pk, user.get_username(), address, user.has_perm(PERSONAL), user.is_staff)
+
+
+@database_sync_to_async
+def person_now(user_id: int, address: str) -> Person | None:
+    """Return that as of this moment: an account or a permission may be taken away while a page is open."""
+    user = get_user_model().objects.filter(pk=user_id).first()
+    return None if user is None else person_of(user, address)
+
+
+def analyst_named(name: str) -> AuthUser | None:
+    """Return the analyst of that name, None where there is none."""
+    user = get_user_model().objects.filter(username=name).first()
+    return user if user is not None and may_use(user) else None
+
+
 @database_sync_to_async
 def may_still_use(user_id: int) -> bool:
-    """Whether that is so at this moment: an account or a permission may be taken away while a page is open."""
+    """Whether an account may use the data agent at this moment."""
     user = get_user_model().objects.filter(pk=user_id).first()
     return user is not None and may_use(user)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from config.admin import ReadOnlyAdmin
-from data_agent.models import AuditEvent, Session, Step
+from data_agent.models import AuditEvent, Session, Share, Step, VerifiedQuestion
 
 
 @admin.register(AuditEvent)
@@ -30,4 +30,20 @@ class StepAdmin(ReadOnlyAdmin):
 
     list_display = ("question", "state", "source", "provider", "model", "duration_ms", "created_at")
     list_filter = ("state", "source", "provider")
+    search_fields = ("question", "sql")
+
+
+@admin.register(Share)
+class ShareAdmin(ReadOnlyAdmin):
+    """Who may read whose conversations."""
+
+    list_display = ("session", "person", "created_at")
+    list_filter = ("created_at",)
+
+
+@admin.register(VerifiedQuestion)
+class VerifiedQuestionAdmin(ReadOnlyAdmin):
+    """Questions that staff marked as verified, on the data agent's page."""
+
+    list_display = ("question", "verified_by", "created_at")
     search_fields = ("question", "sql")

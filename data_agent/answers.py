@@ -1,15 +1,17 @@
-"""Puts a result into words: the model's, if its numbers stand in the result, or else a plain sentence."""
+"""Puts results into words: the model's, if each of its numbers can be traced to a result, or else a plain sentence."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal
+from uuid import UUID
 
 import structlog
 
 from data_agent import prompts
 from data_agent.execution import ResultColumn
+from data_agent.prompts import Asked, Given
 from llm import registry
 from llm.errors import LLMError
 from llm.types import Request
@@ -19,31 +21,60 @@ log = structlog.get_logger(__name__)
 MAX_TOKENS = 160
 
 Row = Sequence[str | None]
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number of an answer: its place in the text, and the step and row (from 0) it was found in.
+
+    Without a step it is a number of the question, or the count of a result's rows.
+    """
+
+    start: int
+    end: int
+    step: UUID | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer in words: the model's, or made by rule."""
+    """An answer in words: the model's, or made by rule; and where its numbers are from."""
 
     text: str
     source: Literal["model", "rule"]
+    numbers: tuple[Number, ...] = ()
 
 
-async def answer(question: str, columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool) -> Answer:
-    """Return the answer; `more` says that there are or may be rows beyond these. Never raises because of a model."""
-    by_rule = Answer(sentence(columns, rows, more=more), "rule")
-    if not rows:
-        return by_rule
-    messages = prompts.answer(question, columns, rows, more=more)
+async def answer(asked: Asked, given: Sequence[Given]) -> Answer:
+    """Return the answer from the results of a question's steps. Never raises because of a model."""
+    last = given[-1]
+    if not last.rows:
+        return by_rule(given)
     try:
-        completion = await registry.chain("sql").complete(Request(messages, max_tokens=MAX_TOKENS, temperature=0))
+        completion = await registry.chain("sql").complete(
+            Request(prompts.answer(asked, given), max_tokens=MAX_TOKENS, temperature=0)
+        )
     except LLMError as error:
         log.warning("no answer from the model", error=str(error))
-        return by_rule
-    text = completion.text.strip()
-    if not text or completion.finish == "length" or not rests_on(text, question, rows):
-        return by_rule
-    return Answer(text, "model")
+        return by_rule(given)
+    if completion.finish == "length":
+        return by_rule(given)
+    return in_words(completion.text, asked, given) or by_rule(given)
+
+
+def in_words(text: str, asked: Asked, given: Sequence[Given]) -> Answer | None:
+    """Return a model's text as the answer if all its numbers can be traced; None otherwise."""
+    text = text.strip()
+    numbers = trace(text, str(asked), given) if text else None
+    return None if numbers is None else Answer(text, "model", numbers)
+
+
+def by_rule(given: Sequence[Given]) -> Answer:
+    """Return a plain sentence about the last result."""
+    last = given[-1]
+    text = sentence(last.columns, last.rows, more=last.more)
+    return Answer(text, "rule", trace(text, "", given) or ())
 
 
 def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool) -> str:
@@ -56,20 +87,49 @@ def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool
     return f"{len(rows)} rows{' or more' if more else ''}; the first: {first}."
 
 
-def rests_on(text: str, question: str, rows: Sequence[Row]) -> bool:
-    """Whether every number of a text stands in the rows, exactly or rounded; numbers of the question are free.
+def trace(text: str, question: str, given: Sequence[Given]) -> tuple[Number, ...] | None:
+    """Return where each number of a text is from; None where one stands in no result, exactly or rounded.
 
-    Where there are several rows, a sentence with a number must also name the row it is from, by one of its texts: small
-    models take the number of one country for another.
+    Numbers of the question, and the counts of rows, are free. Where a result has several rows, a sentence with a number
+    must also name the row it is from, by one of its texts: small models take the number of one country for another.
     """
-    free = [question, str(len(rows))]
+    free = {value for _, _, value in _numbers(question)} | {Decimal(len(each.rows)) for each in given}
+    found: list[Number] = []
+    for start, part in _sentences(text):
+        # Newest first: that is what an answer mostly speaks of.
+        sources = [(each, _meant(part, each.rows)) for each in reversed(given)]
+        for begin, end, value in _numbers(part):
+            source = _source(value, sources)
+            if source is None and not any(_same(value, other) for other in free):
+                return None
+            step, row = source or (None, None)
+            found.append(Number(start + begin, start + end, step, row))
+    return tuple(found)
+
+
+def _source(value: Decimal, sources: list[tuple[Given, list[int]]]) -> tuple[UUID, int] | None:
+    for each, places in sources:
+        for place in places:
+            cells = (cell for cell in each.rows[place] if cell)
+            if any(_same(value, other) for cell in cells for _, _, other in _numbers(cell)):
+                return each.step, place
+    return None
+
+
+def _meant(part: str, rows: Sequence[Row]) -> list[int]:
+    """Return the places of the rows that a sentence speaks of: those it names, or all where rows have no names."""
     named = len(rows) > 1 and any(_labels(row) for row in rows)
-    for part in re.split(r"(?<=[.;!?])\s+|\n", text):
-        meant = [row for row in rows if any(_mentions(part, label) for label in _labels(row))] if named else rows
-        given = set(_numbers([*free, *(cell for row in meant for cell in row if cell)]))
-        if not all(any(_same(number, other) for other in given) for number in _numbers([part])):
-            return False
-    return True
+    if not named:
+        return list(range(len(rows)))
+    return [place for place, row in enumerate(rows) if any(_mentions(part, label) for label in _labels(row))]
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    place = 0
+    for end in re.finditer(r"(?<=[.;!?])\s+|\n", text):
+        yield place, text[place : end.start()]
+        place = end.end()
+    yield place, text[place:]
 
 
 def _labels(row: Row) -> list[str]:
@@ -80,13 +140,14 @@ def _mentions(text: str, label: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def _numbers(texts: Iterable[str]) -> Iterable[Decimal]:
-    for text in texts:
-        for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text):
-            try:
-                yield Decimal(found.replace(",", ""))
-            except InvalidOperation:
-                continue
+def _numbers(text: str) -> Iterator[tuple[int, int, Decimal]]:
+    for found in _NUMBER.finditer(text):
+        # A comma behind a number is the sentence's.
+        digits = found.group().rstrip(",")
+        try:
+            yield found.start(), found.start() + len(digits), Decimal(digits.replace(",", ""))
+        except InvalidOperation:
+            continue
 
 
 def _same(written: Decimal, given: Decimal) -> bool:

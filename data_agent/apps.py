@@ -9,3 +9,7 @@ class DataAgentConfig(AppConfig):
     name = "data_agent"
     label = "data_agent"
     verbose_name = "Data agent"
+
+    def ready(self) -> None:
+        """Register the check of the database roles."""
+        from data_agent import checks  # noqa: F401

@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from data_agent.models import AuditEvent
+from data_agent.models import AuditEvent, Step
 
 Kind = Literal[
     "proposed",
@@ -32,20 +32,33 @@ Kind = Literal[
     "failed",
     "cancelled",
     "answered",
+    "asked",
+    "replied",
+    "shared",
+    "unshared",
+    "downloaded",
+    "verified",
+    "unverified",
 ]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FIRST_HASH = "0" * 64
+# Columns that came later. They count only where they are set, so that older rows keep their hashes.
+_LATER = ("cost",)
 # Any number will do, as long as nothing else uses it.
 _LOCK = 0x0DA_A0D17
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who acts, and from which address."""
+    """Who acts, and from which address; what they may see and do beyond asking, as it was when this was made."""
 
     id: int
     name: str
     address: str = ""
+    # Whether names and e-mail addresses are shown to them as they are.
+    personal: bool = False
+    staff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +80,15 @@ def record(
     question: str = "",
     sql: str = "",
     verdict: Mapping[str, Any] | None = None,
+    cost: float | None = None,
     rows: int | None = None,
     size: int | None = None,
     duration_ms: int | None = None,
     error: str = "",
 ) -> AuditEvent:
     """Append an event, inside the caller's transaction."""
-    with transaction.atomic():
+    # Without a savepoint of its own: where the event fails, so does the transition that it describes.
+    with transaction.atomic(savepoint=False):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         previous = AuditEvent.objects.order_by("-id").values_list("hash", flat=True).first()
@@ -87,7 +102,8 @@ def record(
             question=clean(question),
             sql=clean(sql),
             fingerprint=fingerprint(sql) if sql else "",
-            verdict=dict(verdict or {}),
+            verdict=_cleaned(dict(verdict or {})),
+            cost=cost,
             rows=rows,
             bytes=size,
             duration_ms=duration_ms,
@@ -97,6 +113,21 @@ def record(
         event.hash = digest(event)
         event.save(force_insert=True)
     return event
+
+
+def record_step(kind: Kind, person: Person, step: Step, **details: Any) -> AuditEvent:
+    """Append an event about a step, with its question, its text and its verdict."""
+    return record(
+        kind,
+        person,
+        session_id=step.session_id,
+        step_id=step.pk,
+        question=step.question,
+        sql=step.sql,
+        verdict=step.verdict,
+        cost=step.estimated_cost,
+        **details,
+    )
 
 
 def verify() -> Verification:
@@ -120,6 +151,9 @@ def digest(event: AuditEvent) -> str:
     }
     # The number is given by the database, after the hash is made; the order is in the chain.
     del content["id"]
+    for name in _LATER:
+        if content[name] is None:
+            del content[name]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -135,6 +169,15 @@ def clean(text: str) -> str:
         "\ufffd" if character not in "\t\n\r" and unicodedata.category(character) in {"Cc", "Cf", "Cs"} else character
         for character in text
     )
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a JSON value whose texts PostgreSQL can store."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _cleaned(each) for key, each in value.items()}
+    return [_cleaned(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: object) -> str:

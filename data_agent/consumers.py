@@ -4,22 +4,44 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from config import addresses, askers
-from data_agent import access, drafting, proposals, protocol
+from data_agent import access, checking, drafting, outcomes, proposals, protocol, sharing, steps, verified
 from data_agent.audit import Person
 from data_agent.errors import DataAgentError, NotAllowed
 from data_agent.models import State, Step
-from data_agent.protocol import Approve, Ask, BadFrame, Edit, Error, Open, Ping, Pong, Reject, Skip, Stop, Working
+from data_agent.prompts import Asked
+from data_agent.protocol import (
+    Approve,
+    Ask,
+    BadFrame,
+    Check,
+    Edit,
+    Error,
+    Open,
+    Ping,
+    Pong,
+    Reject,
+    Reply,
+    Shared,
+    Sharing,
+    Skip,
+    Stop,
+    Verify,
+    Working,
+)
+from data_agent.step_data import StepData
 from llm import budgets
 from llm.budgets import BudgetExceeded
 from llm.meter import Meter
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _NOT_SIGNED_IN = Error(code="not_signed_in", message="Sign in to use the data agent, then reload the page.")
 _NOT_ALLOWED = Error(
@@ -32,6 +54,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
 
     person: Person
     _work: asyncio.Task[None] | None = None
+    _checks: checking.Checks | None = None
     _bad_frames = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -39,6 +62,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         try:
             await super().__call__(scope, receive, send)
         finally:
+            if self._checks is not None:
+                await self._checks.aclose()
             await self._cancel()
 
     async def connect(self) -> None:
@@ -47,11 +72,12 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         user = self.scope["user"]
         if user is None or not user.is_authenticated:
             await self._refuse(_NOT_SIGNED_IN, protocol.CLOSE_NOT_SIGNED_IN)
-        elif not await access.may_still_use(user.pk):
+        elif (person := await access.person_now(user.pk, addresses.of_scope(self.scope))) is None:
             await self._refuse(_NOT_ALLOWED, protocol.CLOSE_NOT_ALLOWED)
         else:
             self._asker = askers.of_account(user, self.scope)
-            self.person = Person(user.pk, user.get_username(), addresses.of_scope(self.scope))
+            self.person = person
+            self._checks = checking.Checks(self._verdict)
 
     async def disconnect(self, code: int) -> None:
         """End what is being worked on."""
@@ -78,33 +104,64 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             case Stop():
                 await self._cancel()
             case Open():
-                await self._guarded(self._open(frame))
+                await self._guarded(lambda: self._open(frame))
+            case Sharing():
+                await self._guarded(lambda: self._share(frame))
+            case Check():
+                if self._checks is not None:
+                    self._checks.put(frame)
             case _ if self._work is not None and not self._work.done():
                 busy = "The question before is still being worked on. Wait for it, or stop it."
                 await self._send(Error(code="busy", message=busy))
+            case _:
+                self._start(frame)
+
+    async def _decide(self, frame: protocol.ClientFrame) -> None:
+        match frame:
             case Ask():
-                self._start(self._propose(frame.text, session_id=frame.session))
+                await self._propose(frame.text, session_id=frame.session)
+            case Reply():
+                replied = await self._step(lambda: proposals.reply(self.person, frame.step, frame.text))
+                await self._propose(replied.question, after=replied)
             case Edit():
-                self._start(self._edit(frame))
+                await self._edit(frame)
             case Approve():
-                self._start(self._approve(frame))
+                await self._approve(frame)
             case Reject():
-                self._start(self._reject(frame))
+                await self._reject(frame)
             case Skip():
-                self._start(self._step(lambda: proposals.skip(self.person, frame.step)))
+                await self._step(lambda: proposals.skip(self.person, frame.step))
+            case Verify():
+                mark = verified.mark if frame.type == "verify" else verified.unmark
+                await self._step(lambda: mark(self.person, frame.step))
 
     async def _open(self, frame: Open) -> None:
-        session, steps = await proposals.history(self.person, frame.session)
-        await self._send(protocol.ready(session, steps))
+        session, found = await steps.history(self.person, frame.session)
+        await self._send(protocol.ready(session, found, self.person))
 
-    async def _propose(self, question: str, *, session_id: uuid.UUID | None, feedback: str = "") -> None:
+    async def _share(self, frame: Sharing) -> None:
+        change = sharing.share if frame.type == "share" else sharing.unshare
+        names = await change(self.person, frame.session, frame.person)
+        await self._send(Shared(session=frame.session, shared_with=names))
+
+    async def _verdict(self, frame: Check) -> None:
+        await self._guarded(lambda: self._send_verdict(frame))
+
+    async def _send_verdict(self, frame: Check) -> None:
+        await self._send(await checking.verdict(self.person, frame))
+
+    async def _propose(
+        self, question: str, *, session_id: uuid.UUID | None = None, feedback: str = "", after: Step | None = None
+    ) -> None:
         key, meter = str(uuid.uuid4()), Meter()
-        await budgets.reserve(self._asker, key, drafting.most_tokens(question, feedback))
+        await budgets.reserve(self._asker, key, drafting.most_tokens(Asked(question, feedback)))
 
         async def propose() -> Step:
             try:
                 with meter.running():
-                    return await proposals.propose(self.person, question, session_id=session_id, feedback=feedback)
+                    return await proposals.propose(
+                        self.person, question, session_id=session_id, feedback=feedback, after=after
+                    )
             finally:
                 await budgets.settle(key, meter.tokens)
 
@@ -118,45 +175,50 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     async def _approve(self, frame: Approve) -> None:
         step = await self._step(lambda: proposals.approve(self.person, frame.step, frame.sha256))
         await self._send(Working(what="running"))
-        step = await self._step(lambda: proposals.run(self.person, step.pk))
+        step = await self._step(lambda: outcomes.run(self.person, step.pk))
         if step.state == State.EXECUTED:
-            await self._answer(step)
+            await self._send(Working(what="answering"))
+            for each in await self._metered(lambda: outcomes.conclude(self.person, step.pk)):
+                await self._send_step(each)
+        elif outcomes.can_mend(step):
+            await self._send(Working(what="proposing"))
+            await self._send_step(await self._metered(lambda: outcomes.mend(self.person, step)))
 
-    async def _answer(self, step: Step) -> None:
+    async def _metered(self, verb: Callable[[], Awaitable[T]]) -> T:
+        """Ask a model for what was let in already: it counts, but is not refused."""
         meter = Meter()
-
-        async def answer() -> Step:
-            try:
-                with meter.running():
-                    return await proposals.answer(self.person, step.pk)
-            finally:
-                # The question was let in; its answer counts, but is not refused.
-                await budgets.charge(self._asker, meter.tokens)
-
-        await self._send(Working(what="answering"))
-        await self._step(answer)
+        try:
+            with meter.running():
+                return await verb()
+        finally:
+            await budgets.charge(self._asker, meter.tokens)
 
     async def _reject(self, frame: Reject) -> None:
         reason = frame.reason.strip()
         step = await self._step(lambda: proposals.reject(self.person, frame.step, reason))
         if reason:
-            await self._propose(step.question, session_id=step.session_id, feedback=reason)
+            await self._propose(step.question, feedback=reason, after=step)
 
     async def _step(self, verb: Callable[[], Awaitable[Step]]) -> Step:
         step = await verb()
-        await self._send(protocol.StepChanged(step=protocol.StepData.of(step)))
+        await self._send_step(step)
         return step
 
-    def _start(self, work: Coroutine[Any, Any, object]) -> None:
-        # In a task of its own, so that the next frame (stop, ping) and the end of the connection are seen meanwhile.
-        self._work = asyncio.create_task(self._guarded(work))
+    async def _send_step(self, step: Step) -> None:
+        await self._send(protocol.StepChanged(step=StepData.of(step, self.person)))
 
-    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
+    def _start(self, frame: protocol.ClientFrame) -> None:
+        # In a task of its own, so that the next frame (stop, ping) and the end of the connection are seen meanwhile.
+        self._work = asyncio.create_task(self._guarded(lambda: self._decide(frame)))
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work if the person still may, and send what a person should know of its failure."""
         try:
-            if not await access.may_still_use(self.person.id):
+            person = await access.person_now(self.person.id, self.person.address)
+            if person is None:
                 raise NotAllowed(_NOT_ALLOWED.message)
-            await work
+            self.person = person
+            await work()
         except BudgetExceeded as error:
             await self._send(Error(code=error.code, message=error.public, retry_after=error.retry_after))
         except DataAgentError as error:
@@ -165,8 +227,6 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             log.exception("the data agent failed", person=self.person.id)
             message = "Something went wrong on our side. Please try again."
             await self._send(Error(code="internal", message=message))
-        finally:
-            work.close()
 
     async def _cancel(self) -> None:
         work = self._work

@@ -1,23 +1,29 @@
-"""Finds a query for a question: the model's own, repaired once if it must be, or else a verified one."""
+"""Finds a query for a question: the model's own, repaired twice at most, or else a verified one."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import structlog
-from pydantic import ValidationError
 
-from data_agent import execution, guard, prompts, verified
+from config import local_models
+from data_agent import execution, guard, hints, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
+from data_agent.prompts import Asked, Given
+from data_agent.replies import Reply, Unreadable
+from data_agent.samples import Known
 from llm import registry, tokens
 from llm.errors import LLMError
-from llm.types import Completion, Request
+from llm.types import Completion, Message, Request
 
 log = structlog.get_logger(__name__)
 
 EXAMPLES = 2
 MAX_TOKENS = 400
-TRIES = 2
+# One query and two repairs.
+TRIES = 3
+# A model that is sure of itself writes the same text again: repairs are asked for with more freedom.
+TEMPERATURES = (0.0, 0.3, 0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,95 +34,212 @@ class Examined:
     sql: str
     verdict: Verdict
     estimated_rows: int | None = None
+    estimated_cost: float | None = None
     problem: str = ""
+    # As it came from the model or the person.
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A query for a question, to be shown to a person."""
+    """A query for a question, to be shown to a person; or, with a `clarification`, the model's question to them."""
 
     examined: Examined
     explanation: str = ""
     # "model" or "verified".
     source: str = "model"
     note: str = ""
+    clarification: str = ""
     # Which model wrote it; None for what is not a model's.
     completion: Completion | None = None
     # What the model proposed before and was refused.
     refused: list[Examined] = field(default_factory=list)
 
 
-async def examine(sql: str) -> Examined:
-    """Check a text with the guard and let PostgreSQL plan it.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of asking a model: its reply and, where that is a query, the examined text; or why there is none."""
+
+    reply: Reply | None
+    examined: Examined | None
+    completion: Completion | None
+    refused: list[Examined]
+    problem: str = ""
+
+
+NOTHING = Examined("", Verdict(False))
+
+
+async def examine(sql: str, *, personal: bool = False) -> Examined:
+    """Check a text with the guard and let PostgreSQL plan it; `personal` as in `audit.Person`.
 
     Raises Unavailable where the analytics database cannot be reached.
     """
-    verdict = guard.check(sql)
+    verdict = guard.check(sql, personal=personal)
     if not verdict.allowed:
-        return Examined(sql, verdict, problem=" ".join(verdict.reasons))
+        return Examined(sql, verdict, problem=" ".join(verdict.reasons), given=sql)
     text = guard.laid_out(verdict)
     try:
-        estimate = await execution.estimate(text)
+        estimate = await execution.estimate(text, personal=personal)
     except QueryFailed as error:
-        return Examined(text, verdict, problem=str(error))
-    return Examined(text, verdict, estimate.rows)
+        return Examined(text, verdict, problem=str(error), given=sql)
+    return Examined(text, verdict, estimate.rows, estimate.cost, given=sql)
 
 
-def most_tokens(question: str, feedback: str = "") -> int:
+def most_tokens(asked: Asked) -> int:
     """Return how many tokens a draft takes at most, about."""
-    messages = prompts.proposal(question, verified.nearest(question, EXAMPLES), feedback)
+    messages = prompts.proposal(asked, verified.shipped()[:EXAMPLES], Known())
     return TRIES * (tokens.estimate_prompt(messages) + MAX_TOKENS)
 
 
-async def draft(question: str, *, feedback: str = "", without: Collection[str] = ()) -> Draft:
+async def draft(
+    asked: Asked,
+    *,
+    without: Collection[str] = (),
+    personal: bool = False,
+) -> Draft:
     """Return a query for the question.
 
-    `feedback` is why a person rejected the query before, `without` the texts that were rejected. The draft cannot be
-    used (`examined.problem`) where neither the model nor the verified questions had a query. Raises Unavailable where
-    the analytics database cannot be reached.
+    `without` are texts that were rejected. The draft cannot be used (`examined.problem`) where neither the model nor
+    the verified questions had a query. Raises Unavailable where the analytics database cannot be reached.
     """
-    messages = prompts.proposal(question, verified.nearest(question, EXAMPLES), feedback)
+    known = await samples.known()
+    book = await verified.book()
+    if _is_small():
+        problem = "The small local model cannot write queries."
+        return await _stand_in(asked, book, problem, [], None, without, personal)
+    messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES), known)
+    attempt = await attempt_query(messages, prompts.PROPOSAL_SCHEMA, known, without=without, personal=personal)
+    if attempt.reply is not None and attempt.examined is not None:
+        return Draft(attempt.examined, attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
+    if attempt.reply is not None:
+        return Draft(NOTHING, clarification=attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
+    return await _stand_in(asked, book, attempt.problem, attempt.refused, attempt.completion, without, personal)
+
+
+async def next_step(asked: Asked, given: Sequence[Given], *, personal: bool = False) -> Attempt:
+    """Ask the model what to do with the results so far: answer, query again, or ask the person."""
+    known = await samples.known()
+    if _is_small():
+        return Attempt(None, None, None, [], "The small local model only puts results into words.")
+    messages = prompts.next_step(asked, given, known)
+    done = [each.sql for each in given]
+    return await attempt_query(messages, prompts.NEXT_SCHEMA, known, done=done, personal=personal)
+
+
+async def attempt_query(
+    messages: tuple[Message, ...],
+    schema: dict[str, object],
+    known: Known,
+    *,
+    without: Collection[str] = (),
+    done: Collection[str] = (),
+    personal: bool = False,
+) -> Attempt:
+    """Ask a model, and again with what was wrong where that can help; never raises because of a model.
+
+    `without` are texts that were rejected; a model that repeats one in `done`, which was run, has nothing more to ask.
+    """
     refused: list[Examined] = []
     completion: Completion | None = None
     problem = ""
-    for _ in range(TRIES):
+    for turn in range(TRIES):
         try:
             completion = await registry.chain("sql").complete(
-                Request(messages, max_tokens=MAX_TOKENS, temperature=0, answer_schema=prompts.PROPOSAL_SCHEMA)
+                Request(messages, max_tokens=MAX_TOKENS, temperature=TEMPERATURES[turn], answer_schema=schema)
             )
-            proposal = prompts.Proposal.model_validate_json(completion.text)
+            reply = replies.read(completion.text)
         except LLMError as error:
             log.warning("no proposal from the model", error=str(error))
-            problem = error.public
-            break
-        except ValidationError:
-            problem = "The answer was not JSON with sql and explanation."
+            return Attempt(None, None, completion, refused, error.public)
+        except Unreadable as error:
+            problem = str(error)
         else:
-            examined = await examine(proposal.sql)
+            if reply.action != "query":
+                return Attempt(reply, None, completion, refused)
+            examined, doubts = await _examine_mended(reply.sql, known, personal)
             problem = examined.problem
+            if examined.sql in done:
+                return Attempt(None, None, completion, refused, "It is a query that was run already.")
             if examined.sql in without:
                 problem = "It is a query that was rejected already."
             if not problem:
-                return Draft(examined, proposal.explanation, completion=completion, refused=refused)
-            refused.append(examined)
-        messages = prompts.repair(messages, completion.text if completion else "", problem)
-    return await _stand_in(question, problem, refused, completion, without)
+                usable = Attempt(reply, _warned(examined, doubts), completion, refused)
+                if not doubts or turn == TRIES - 1:
+                    return usable
+                return await _second_thought(messages, schema, known, personal, usable, " ".join(doubts))
+            refused.append(replace(examined, problem=problem))
+        messages = prompts.repair(messages, completion.text if completion else "", problem + hints.advice(problem))
+    return Attempt(None, None, completion, refused, problem)
+
+
+async def _second_thought(
+    messages: tuple[Message, ...],
+    schema: dict[str, object],
+    known: Known,
+    personal: bool,
+    usable: Attempt,
+    problem: str,
+) -> Attempt:
+    """Ask once more about values that no row has; the query can be used as it is if nothing better comes."""
+    assert usable.completion is not None
+    messages = prompts.repair(messages, usable.completion.text, problem)
+    try:
+        completion = await registry.chain("sql").complete(
+            Request(messages, max_tokens=MAX_TOKENS, temperature=TEMPERATURES[1], answer_schema=schema)
+        )
+        reply = replies.read(completion.text)
+    except (LLMError, Unreadable):
+        return usable
+    if reply.action != "query":
+        return usable
+    examined, doubts = await _examine_mended(reply.sql, known, personal)
+    if examined.problem or doubts:
+        return usable
+    return Attempt(reply, examined, completion, usable.refused)
+
+
+async def _examine_mended(sql: str, known: Known, personal: bool) -> tuple[Examined, tuple[str, ...]]:
+    """Examine a model's text, with its values as the tables have them; also return what is doubtful about them."""
+    if not guard.check(sql, personal=personal).allowed:
+        return await examine(sql, personal=personal), ()
+    mended = hints.mend(sql, known)
+    examined = await examine(mended.sql, personal=personal)
+    examined = replace(examined, given=sql)
+    return _warned(examined, mended.notes), mended.problems
+
+
+def _warned(examined: Examined, warnings: Sequence[str]) -> Examined:
+    if not warnings:
+        return examined
+    return replace(examined, verdict=replace(examined.verdict, warnings=(*examined.verdict.warnings, *warnings)))
 
 
 async def _stand_in(
-    question: str, problem: str, refused: list[Examined], completion: Completion | None, without: Collection[str]
+    asked: Asked,
+    book: verified.Book,
+    problem: str,
+    refused: list[Examined],
+    completion: Completion | None,
+    without: Collection[str],
+    personal: bool,
 ) -> Draft:
     """Return the nearest verified question's query; without one, the model's last, which cannot be used."""
-    rejected: list[str] = []
-    while entry := verified.stand_in(question, rejected):
-        examined = await examine(entry.sql)
+    passed: list[str] = []
+    while entry := book.stand_in(asked.question, passed):
+        examined = await examine(entry.sql, personal=personal)
         if not examined.problem and examined.sql not in without:
             note = (
                 f"The model's own query was not usable: {problem} "
                 f"This is the nearest question that staff verified: “{entry.question}”"
             )
             return Draft(examined, entry.explanation, "verified", note, refused=refused)
-        rejected.append(entry.question)
+        passed.append(entry.question)
     last = refused[-1] if refused else Examined("", Verdict(False, reasons=(problem,)), problem=problem)
     note = "Neither the model nor the verified questions have a query for this. Rephrase it, or write the query."
     return Draft(last, note=note, completion=completion, refused=refused[:-1])
+
+
+def _is_small() -> bool:
+    """Whether the first to write SQL is the small local model, which cannot."""
+    return local_models.is_small("sql")

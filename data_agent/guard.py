@@ -4,6 +4,8 @@
 (`data_agent.inspection`). It reads no database and keeps no state. Whatever goes wrong inside it is a refusal.
 """
 
+import os
+import re
 import threading
 import unicodedata
 from collections.abc import Mapping
@@ -17,8 +19,9 @@ import sqlparse
 import structlog
 from google.protobuf.message import DecodeError
 
-from data_agent import policy
-from data_agent.inspection import Inspector
+from data_agent import limits, policy, suggestions, trees
+from data_agent.findings import Findings
+from data_agent.inspection import inspect
 from data_agent.schema import SCHEMA, Table
 
 log = structlog.get_logger(__name__)
@@ -33,7 +36,8 @@ class Verdict:
 
     `sql` is the statement as it may be run: parsed, with its LIMIT put or lowered, and written again; empty where it
     is refused. `reasons` say why it is refused, `warnings` what was changed. Both are sentences for people and models.
-    `limit` is the number of rows at which the statement stops.
+    `limit` is the number of rows at which the statement stops. `masked` names the columns with personal data that the
+    statement reads and the person may not see: the database gives them pseudonyms.
     """
 
     allowed: bool
@@ -45,21 +49,23 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     limit: int = 0
     policy_version: str = policy.VERSION
+    masked: tuple[str, ...] = ()
 
 
 class _Refused(Exception):
     """The reason, as a sentence."""
 
 
-def check(sql: str, *, schema: Mapping[str, Table] = SCHEMA) -> Verdict:
-    """Return the verdict on a text; never raises."""
+def check(sql: str, *, personal: bool = False, schema: Mapping[str, Table] = SCHEMA) -> Verdict:
+    """Return the verdict on a text, for a person who may see personal data or one who may not; never raises."""
     try:
         _check_text(sql)
-        return _parser().submit(_judge, sql, schema).result()
+        return _parser().submit(_judge, sql, schema, personal).result()
     except _Refused as refusal:
         return Verdict(False, reasons=(str(refusal),))
     except postgast.PgQueryError as error:
-        return Verdict(False, reasons=(f"PostgreSQL cannot read this: {error.message} (character {error.cursorpos}).",))
+        message = f"PostgreSQL cannot read this: {error.message} (character {error.cursorpos})."
+        return Verdict(False, reasons=(message + suggestions.for_syntax(sql),))
     except DecodeError:
         return Verdict(False, reasons=("The query is nested too deeply. Simplify it.",))
     except Exception as error:
@@ -74,96 +80,90 @@ def laid_out(verdict: Verdict) -> str:
         text = sqlparse.format(verdict.sql, reindent=True)
     except sqlparse.exceptions.SQLParseError:
         return verdict.sql
-    return text if check(text).sql == verdict.sql else verdict.sql
+    return text if check(text, personal=True).sql == verdict.sql else verdict.sql
 
 
-def _judge(sql: str, schema: Mapping[str, Table]) -> Verdict:
-    tree, inspector = _inspect(sql, schema)
-    if inspector.reasons:
-        return _verdict(inspector, reasons=tuple(inspector.reasons))
+def _judge(sql: str, schema: Mapping[str, Table], personal: bool) -> Verdict:
+    tree = _parse(sql)
     select = tree.stmts[0].stmt.select_stmt
-    warnings = _limit(select)
+    findings = inspect(select, schema, personal=personal)
+    if findings.reasons:
+        return _verdict(findings, reasons=tuple(findings.reasons))
+    try:
+        warnings = limits.put(select)
+    except ValueError as error:
+        raise _Refused(str(error)) from None
     written = postgast.deparse(tree)
-    # What will run is this text, so this text is what must pass, and must be what it says it is.
-    _check_text(written)
-    again, inspector = _inspect(written, schema)
-    if inspector.reasons or _limit(again.stmts[0].stmt.select_stmt) or postgast.deparse(again) != written:
-        raise _Refused("The query does not survive being written again, so it is refused. Simplify it.")
-    return replace(_verdict(inspector, sql=written, warnings=warnings), limit=_whole_number(select.limit_count) or 0)
+    if written != sql:
+        # What will run is this text, so this text must mean what was inspected.
+        _check_text(written)
+        if not trees.same(_parse(written), tree):
+            raise _Refused("The query does not survive being written again, so it is refused. Simplify it.")
+    return replace(_verdict(findings, sql=written, warnings=warnings), limit=limits.rows(select))
 
 
 def _verdict(
-    inspector: Inspector, *, sql: str = "", reasons: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+    findings: Findings, *, sql: str = "", reasons: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
 ) -> Verdict:
+    hidden = () if findings.personal else findings.columns & _personal(findings.schema)
     return Verdict(
         allowed=not reasons,
         sql=sql,
-        tables=tuple(sorted(inspector.tables)),
-        columns=tuple(sorted(inspector.columns)),
-        functions=tuple(sorted(inspector.functions)),
+        tables=tuple(sorted(findings.tables)),
+        columns=tuple(sorted(findings.columns)),
+        functions=tuple(sorted(findings.functions)),
         reasons=reasons,
         warnings=warnings,
+        masked=tuple(sorted(hidden)),
     )
 
 
-def _inspect(sql: str, schema: Mapping[str, Table]) -> tuple[Any, Inspector]:
+def _personal(schema: Mapping[str, Table]) -> frozenset[str]:
+    return frozenset(f"{table.name}.{column}" for table in schema.values() for column in table.personal_columns)
+
+
+def _parse(sql: str) -> Any:
+    """Return the tree of exactly one SELECT."""
     tree = postgast.parse(sql)
     if len(tree.stmts) != 1:
         raise _Refused("There must be exactly one statement." if tree.stmts else "There is no statement.")
     kind = tree.stmts[0].stmt.WhichOneof("node")
     if kind != "select_stmt":
         raise _Refused(f"Only SELECT is allowed, not {(kind or 'nothing').removesuffix('_stmt').replace('_', ' ')}.")
-    inspector = Inspector(schema)
-    inspector.inspect(tree.stmts[0].stmt.select_stmt)
-    return tree, inspector
+    return tree
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+# Letters and marks that are not drawn, and so count as something else.
+_UNDRAWN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0\u2800")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def _check_text(sql: str) -> None:
-    size = len(sql.encode("utf-8", "surrogatepass"))
+    if sql.isascii():
+        size = len(sql)
+        found = _CONTROL.search(sql)
+        invisible = found[0] if found else ""
+    else:
+        size = len(sql.encode("utf-8", "surrogatepass"))
+        # What a person sees must be what runs, and NUL would cut the text for the parser alone.
+        invisible = next((character for character in sql[: policy.MAX_BYTES] if _is_invisible(character)), "")
     if size > policy.MAX_BYTES:
         raise _Refused(f"The query has {size:,} bytes; at most {policy.MAX_BYTES:,} are allowed.")
-    for character in sql:
-        # Control and format characters (NUL, bidirectional, zero width), surrogates, line separators: what a person
-        # sees must be what runs, and NUL would cut the text for the parser alone.
-        if character not in "\t\n\r" and unicodedata.category(character) in {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}:
-            raise _Refused(f"The query holds an invisible character (U+{ord(character):04X}). Remove it.")
+    if invisible:
+        raise _Refused(f"The query holds an invisible character (U+{ord(invisible):04X}). Remove it.")
 
 
-def _limit(select: Any) -> tuple[str, ...]:
-    """Put or lower the LIMIT of the whole statement, on the tree. Return what was changed."""
-    if select.limit_option == _WITH_TIES:
-        raise _Refused("WITH TIES has no fixed number of rows. Use LIMIT.")
-    if select.HasField("limit_offset") and _whole_number(select.limit_offset) is None:
-        raise _Refused("OFFSET must be a plain number.")
-    rows: int | None = None
-    if select.HasField("limit_count") and not select.limit_count.a_const.isnull:
-        rows = _whole_number(select.limit_count)
-        if rows is None:
-            raise _Refused("LIMIT must be a plain number.")
-    if rows is not None and rows <= policy.MAX_ROWS:
-        return ()
-    limit = policy.DEFAULT_ROWS if rows is None else policy.MAX_ROWS
-    select.limit_count.Clear()
-    select.limit_count.a_const.ival.ival = limit
-    select.limit_option = _COUNT
-    return (f"LIMIT {limit} was added." if rows is None else f"LIMIT {rows} was lowered to {limit}.",)
-
-
-def _whole_number(node: Any) -> int | None:
-    if node.WhichOneof("node") != "a_const":
-        return None
-    match node.a_const.WhichOneof("val"):
-        # The parser makes -1 one constant.
-        case "ival" if node.a_const.ival.ival >= 0:
-            return int(node.a_const.ival.ival)
-        # Integers beyond 32 bits come as text.
-        case "fval" if node.a_const.fval.fval.isdecimal():
-            return int(node.a_const.fval.fval)
-    return None
-
-
-_COUNT = postgast.pg_query_pb2.LimitOption.Value("LIMIT_OPTION_COUNT")
-_WITH_TIES = postgast.pg_query_pb2.LimitOption.Value("LIMIT_OPTION_WITH_TIES")
+def _is_invisible(character: str) -> bool:
+    if character.isascii():
+        return _CONTROL.match(character) is not None
+    code = ord(character)
+    return (
+        unicodedata.category(character) in _INVISIBLE
+        or character in _UNDRAWN
+        or 0xFE00 <= code <= 0xFE0F
+        or 0xE0000 <= code <= 0xE0FFF
+    )
 
 
 @cache
@@ -180,3 +180,5 @@ def _parser() -> ThreadPoolExecutor:
 
 
 _stack_size = threading.Lock()
+# A child process has no copy of the thread.
+os.register_at_fork(after_in_child=_parser.cache_clear)

@@ -104,17 +104,37 @@ class Session(models.Model):
     class Meta:
         db_table = "da_session"
         ordering = ("-created_at", "-id")
-        permissions = (("use_data_agent", "Can ask the data agent and run the queries it proposes"),)
+        permissions = (
+            ("use_data_agent", "Can ask the data agent and run the queries it proposes"),
+            ("see_personal_data", "Can see names and e-mail addresses in the data agent's results"),
+            ("audit_data_agent", "Can read and export the data agent's audit log"),
+        )
 
     def __str__(self) -> str:
         return self.title
+
+
+class Share(models.Model):
+    """Another analyst who may read a conversation, until its owner takes that back."""
+
+    session = models.ForeignKey(Session, models.CASCADE, related_name="shares")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_shares")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "da_share"
+        constraints = (models.UniqueConstraint(fields=("session", "person"), name="da_share_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.session_id} with {self.person_id}"
 
 
 class State(models.TextChoices):
     """Where a step stands.
 
     proposed -> approved -> executed -> answered is the good way; edits and re-checks stay in `proposed` or lead to
-    `blocked`, from where another edit leads back.
+    `blocked`, from where another edit leads back. Where one query is not enough, executed -> continued, and the next
+    step of the question is proposed. A step in which the model asks back has no query: asking -> replied.
     """
 
     PROPOSED = "proposed", "waits for a person"
@@ -126,6 +146,9 @@ class State(models.TextChoices):
     REJECTED = "rejected", "rejected by the person"
     SKIPPED = "skipped", "skipped by the person"
     EXPIRED = "expired", "not decided in time"
+    CONTINUED = "continued", "run, and another step follows"
+    ASKING = "asking", "asks the person"
+    REPLIED = "replied", "asked, and the person replied"
 
 
 class Step(models.Model):
@@ -134,10 +157,17 @@ class Step(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7)
     session = models.ForeignKey(Session, models.CASCADE, related_name="steps")
     number = models.PositiveIntegerField(db_comment="Position in the session, from 1.")
+    thread = models.UUIDField(db_index=True, db_comment="The first step of the same question.")
+    part = models.PositiveSmallIntegerField(default=1, db_comment="Position within the question, from 1.")
     state = models.CharField(max_length=16, choices=State)
     question = models.TextField()
+    clarification = models.TextField(blank=True, default="", db_comment="What the model asks the person.")
+    reply = models.TextField(blank=True, default="", db_comment="What the person replied.")
 
     sql = models.TextField(blank=True, default="", db_comment="The exact text that is shown, approved and run.")
+    proposed_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_comment="Who alone may approve it."
+    )
     sql_sha256 = models.CharField(max_length=64, blank=True, default="", db_comment="SHA-256 of sql in UTF-8.")
     policy_version = models.CharField(max_length=64, blank=True, default="")
     expires_at = models.DateTimeField(null=True, blank=True, db_comment="After this it cannot be approved any more.")
@@ -146,6 +176,7 @@ class Step(models.Model):
     note = models.TextField(blank=True, default="", db_comment="Why this is not the model's own query.")
     verdict = models.JSONField(default=dict, db_comment="The guard's verdict: tables, columns, reasons, warnings.")
     estimated_rows = models.BigIntegerField(null=True, blank=True, db_comment="PostgreSQL's estimate.")
+    estimated_cost = models.FloatField(null=True, blank=True, db_comment="As PostgreSQL's planner counts it.")
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=128, blank=True, default="")
     fallback = models.BooleanField(default=False)
@@ -153,10 +184,13 @@ class Step(models.Model):
     reason = models.TextField(blank=True, default="", db_comment="What the person said on rejecting it.")
     columns = models.JSONField(default=list, db_comment="Names and types of the result's columns.")
     rows = models.JSONField(default=list, db_comment="The result, at most 1,000 rows and 1 MB.")
+    bytes = models.PositiveIntegerField(default=0, db_comment="Size of the rows as texts in UTF-8.")
+    personal = models.BooleanField(default=False, db_comment="Whether the rows hold personal data as it is, unmasked.")
     cut = models.BooleanField(default=False, db_comment="Whether the result was longer than what is kept.")
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
     answer = models.TextField(blank=True, default="")
     answer_source = models.CharField(max_length=16, blank=True, default="", db_comment="model or rule.")
+    numbers = models.JSONField(default=list, db_comment="Where each number of the answer comes from.")
     error = models.TextField(blank=True, default="")
 
     created_at = models.DateTimeField(auto_now_add=True)
@@ -170,6 +204,24 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}. {self.question}"
+
+
+class VerifiedQuestion(models.Model):
+    """A question whose SQL staff marked as right; what ships with the project is in a file beside this module."""
+
+    question = models.TextField(unique=True)
+    sql = models.TextField(db_comment="As it was approved and run.")
+    explanation = models.TextField(blank=True, default="")
+    step = models.ForeignKey(Step, models.SET_NULL, null=True, blank=True, related_name="verified_questions")
+    verified_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "da_verified_question"
+        ordering = ("question",)
+
+    def __str__(self) -> str:
+        return self.question
 
 
 class AuditEvent(models.Model):
@@ -190,6 +242,7 @@ class AuditEvent(models.Model):
     sql = models.TextField()
     fingerprint = models.TextField()
     verdict = models.JSONField()
+    cost = models.FloatField(null=True)
     rows = models.BigIntegerField(null=True)
     bytes = models.BigIntegerField(null=True)
     duration_ms = models.BigIntegerField(null=True)

@@ -1,27 +1,36 @@
 """The frames on `/ws/data-agent/`: JSON objects with a `type`.
 
-    client    open {session?}        answered by ready
-              ask {text, session?}   answered by working, then step
-              edit {step, sql}       answered by step
-              approve {step, sha256} answered by step for each stage: approved, executed, answered
-              reject {step, reason?} answered by step, and by another proposal where there is a reason
-              skip {step}            answered by step
-              stop {}                ends what is being worked on
-              ping {}                answered by pong
-    server    ready, working, step, error {code, message}, pong
+    client    open {session?}             answered by ready
+              ask {text, session?}        answered by working, then step
+              reply {step, text}          to a step in the state "asking"; answered by two steps: replied, and the next
+              check {step, sql, number}   while a person types: answered by verdict, of the newest text only; nothing is
+                                          kept, and nothing can be approved by it
+              edit {step, sql}            answered by step
+              approve {step, sha256}      answered by step for each stage: approved, executed, then answered, or
+                                          continued and the next step of the question; where a model's query failed,
+                                          failed and another proposal
+              reject {step, reason?}      answered by step, and by another proposal where there is a reason
+              skip {step}                 answered by step
+              stop {}                     ends what is being worked on
+              share {session, person}     a user name; answered by shared
+              unshare {session, person}   answered by shared
+              verify {step}, unverify {step}    staff only; answered by step
+              ping {}                     answered by pong
+    server    ready, working {what}, step, verdict, shared {session, shared_with}, error {code, message}, pong
 
 Close codes: 4401 not signed in, 4403 without the permission, 4400 after `MAX_BAD_FRAMES` unusable frames in a row.
 """
 
 import uuid
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from django.utils import timezone
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from config import texts
+from data_agent.audit import Person
 from data_agent.models import Session, Step
+from data_agent.step_data import Frame, StepData
 
 MAX_FRAME_BYTES = 64 * 1024
 MAX_QUESTION = texts.MAX_LENGTH
@@ -31,12 +40,6 @@ CLOSE_NOT_SIGNED_IN = 4401
 CLOSE_NOT_ALLOWED = 4403
 # What the rows of earlier steps may take in a ready frame; the oldest are left out first.
 MAX_HISTORY_CELLS = 20_000
-
-
-class Frame(BaseModel):
-    """What all frames have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Open(Frame):
@@ -52,6 +55,23 @@ class Ask(Frame):
     type: Literal["ask"]
     text: str
     session: uuid.UUID | None = None
+
+
+class Reply(Frame):
+    """Answer what the model asked."""
+
+    type: Literal["reply"]
+    step: uuid.UUID
+    text: str
+
+
+class Check(Frame):
+    """Ask what the guard says of a text that is being typed; `number` comes back with the verdict."""
+
+    type: Literal["check"]
+    step: uuid.UUID
+    sql: str
+    number: int = Field(0, ge=0, le=2**53)
 
 
 class Edit(Frame):
@@ -91,6 +111,21 @@ class Stop(Frame):
     type: Literal["stop"]
 
 
+class Sharing(Frame):
+    """Let another analyst read a conversation, or no longer."""
+
+    type: Literal["share", "unshare"]
+    session: uuid.UUID
+    person: str = Field(min_length=1, max_length=150)
+
+
+class Verify(Frame):
+    """Mark a step's question and query as right, or no longer; staff only."""
+
+    type: Literal["verify", "unverify"]
+    step: uuid.UUID
+
+
 class Ping(Frame):
     """Ask whether the connection is alive."""
 
@@ -98,80 +133,10 @@ class Ping(Frame):
 
 
 ClientFrame = Annotated[
-    Open | Ask | Edit | Approve | Reject | Skip | Stop | Ping,
+    Open | Ask | Reply | Check | Edit | Approve | Reject | Skip | Stop | Sharing | Verify | Ping,
     Field(discriminator="type"),
 ]
 _CLIENT: TypeAdapter[ClientFrame] = TypeAdapter(ClientFrame)
-
-
-class StepData(Frame):
-    """A step as the page shows it. `row_count` counts the kept rows, also where `rows` leaves them out."""
-
-    id: uuid.UUID
-    session: uuid.UUID
-    number: int
-    state: str
-    question: str
-    sql: str
-    sha256: str
-    explanation: str
-    source: str
-    note: str
-    tables: tuple[str, ...]
-    columns_read: tuple[str, ...]
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
-    limit: int
-    estimated_rows: int | None
-    # Seconds, so that the visitor's clock does not matter; None for what cannot be approved.
-    expires_in: float | None
-    provider: str
-    model: str
-    fallback: bool
-    reason: str
-    columns: tuple[dict[str, Any], ...]
-    rows: tuple[tuple[str | None, ...], ...]
-    row_count: int
-    cut: bool
-    duration_ms: int | None
-    answer: str
-    answer_source: str
-    error: str
-
-    @classmethod
-    def of(cls, step: Step, *, with_rows: bool = True) -> "StepData":
-        """Return the public form of a row."""
-        return cls(
-            id=step.pk,
-            session=step.session_id,
-            number=step.number,
-            state=step.state,
-            question=step.question,
-            sql=step.sql,
-            sha256=step.sql_sha256,
-            explanation=step.explanation,
-            source=step.source,
-            note=step.note,
-            tables=step.verdict.get("tables", ()),
-            columns_read=step.verdict.get("columns", ()),
-            reasons=step.verdict.get("reasons", ()),
-            warnings=step.verdict.get("warnings", ()),
-            limit=step.verdict.get("limit", 0),
-            estimated_rows=step.estimated_rows,
-            expires_in=(step.expires_at - timezone.now()).total_seconds() if step.expires_at else None,
-            provider=step.provider,
-            model=step.model,
-            fallback=step.fallback,
-            reason=step.reason,
-            columns=step.columns,
-            rows=step.rows if with_rows else (),
-            row_count=len(step.rows),
-            cut=step.cut,
-            duration_ms=step.duration_ms,
-            answer=step.answer,
-            answer_source=step.answer_source,
-            error=step.error,
-        )
 
 
 class Ready(Frame):
@@ -180,6 +145,13 @@ class Ready(Frame):
     type: Literal["ready"] = "ready"
     session: uuid.UUID | None
     title: str
+    # Whether it is this person's own; who may only read it is refused with `not_allowed`.
+    mine: bool = True
+    owner: str = ""
+    # User names; shown to the owner only.
+    shared_with: tuple[str, ...] = ()
+    # Whether this person may mark questions as verified.
+    may_verify: bool = False
     steps: tuple[StepData, ...]
 
 
@@ -195,6 +167,30 @@ class StepChanged(Frame):
 
     type: Literal["step"] = "step"
     step: StepData
+
+
+class Checked(Frame):
+    """What the guard says of the text of a `check`; the estimate is None where it would not run."""
+
+    type: Literal["verdict"] = "verdict"
+    step: uuid.UUID
+    number: int
+    allowed: bool
+    tables: tuple[str, ...]
+    columns_read: tuple[str, ...]
+    masked: tuple[str, ...]
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    estimated_rows: int | None
+    estimated_cost: float | None
+
+
+class Shared(Frame):
+    """Who may read a conversation besides its owner."""
+
+    type: Literal["shared"] = "shared"
+    session: uuid.UUID
+    shared_with: tuple[str, ...]
 
 
 class Error(Frame):
@@ -215,7 +211,7 @@ class Pong(Frame):
     type: Literal["pong"] = "pong"
 
 
-ServerFrame = Ready | Working | StepChanged | Error | Pong
+ServerFrame = Ready | Working | StepChanged | Checked | Shared | Error | Pong
 
 
 class BadFrame(Exception):
@@ -236,26 +232,37 @@ def parse(text: str | None) -> ClientFrame:
         frame = _CLIENT.validate_json(text)
     except (ValidationError, UnicodeEncodeError) as error:
         raise _unusable(error) from None
-    if isinstance(frame, Ask):
-        question = frame.text.strip()
-        if not question:
-            raise BadFrame("empty", "The question is empty. Write what you would like to know.")
-        if len(question) > MAX_QUESTION:
-            raise BadFrame("too_long", f"The question has {len(question):,} characters; {MAX_QUESTION:,} are allowed.")
-        return frame.model_copy(update={"text": question})
+    if isinstance(frame, Ask | Reply):
+        return frame.model_copy(update={"text": _text(frame.text, "question" if isinstance(frame, Ask) else "reply")})
     return frame
 
 
-def ready(session: Session | None, steps: Iterable[Step]) -> Ready:
+def _text(text: str, what: str) -> str:
+    text = text.strip()
+    if not text:
+        raise BadFrame("empty", f"The {what} is empty. Write what you would like to know.")
+    if len(text) > MAX_QUESTION:
+        raise BadFrame("too_long", f"The {what} has {len(text):,} characters; {MAX_QUESTION:,} are allowed.")
+    return text
+
+
+def ready(session: Session | None, steps: Iterable[Step], viewer: Person) -> Ready:
     """Return the frame that shows a session; rows of old steps are left out where they would be too many."""
     shown: list[StepData] = []
     cells = 0
     for step in reversed(list(steps)):
         cells += len(step.rows) * len(step.columns)
-        shown.append(StepData.of(step, with_rows=cells <= MAX_HISTORY_CELLS))
+        shown.append(StepData.of(step, viewer, with_rows=cells <= MAX_HISTORY_CELLS))
+    if session is None:
+        return Ready(session=None, title="", may_verify=viewer.staff, steps=())
+    mine = session.owner_id == viewer.id
     return Ready(
-        session=session.pk if session else None,
-        title=session.title if session else "",
+        session=session.pk,
+        title=session.title,
+        mine=mine,
+        owner=session.owner.get_username(),
+        shared_with=tuple(share.person.get_username() for share in session.shares.all()) if mine else (),
+        may_verify=viewer.staff and mine,
         steps=tuple(reversed(shown)),
     )
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its PostgreSQL type as `format_type` writes it, and what it means."""
+    """A column: its PostgreSQL type as `format_type` writes it, what it means, and whether it is personal data."""
 
     name: str
     type: str
     comment: str
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,19 @@ class Table:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def personal_columns(self) -> tuple[str, ...]:
+        """Names of the columns with personal data, in order."""
+        return tuple(column.name for column in self.columns if column.personal)
+
 
 USERS = Table(
     "analytics_users",
     "Customers of the shop.",
     (
         Column("id", "bigint", "Primary key."),
-        Column("name", "text", "Full name."),
-        Column("email", "text", "E-mail address, unique."),
+        Column("name", "text", "Full name.", personal=True),
+        Column("email", "text", "E-mail address, unique.", personal=True),
         Column("country", "text", "Country's English name, such as Germany or Japan."),
         Column("plan", "text", "Subscription: free, pro or enterprise."),
         Column("signed_up_at", "timestamp with time zone", "When the customer signed up (UTC)."),

@@ -1,21 +1,35 @@
-"""Questions whose SQL staff wrote and checked: examples for the model, and what stands in where it fails.
+"""Questions whose SQL staff checked: examples for the model, and what stands in where it fails.
 
-Nearness is an overlap of words in which rare words count more. It is small, explains itself and needs no model.
+Some ship with the project (`verified_questions.json`); staff mark others, whose query was approved and run. Nearness is
+an overlap of words in which rare words count more. It is small, explains itself and needs no model.
 """
 
 import json
 import math
 import re
+import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from channels.db import database_sync_to_async
+from django.db import transaction
+
+from data_agent import audit, steps
+from data_agent.audit import Person
+from data_agent.errors import NotAllowed, NotDecidable
+from data_agent.models import State, Step, VerifiedQuestion
 
 _FILE = Path(__file__).with_name("verified_questions.json")
 
 # Below this the nearest question has nothing to do with what was asked.
 NEAR = 0.3
+# More are not looked through.
+MOST = 500
+
+_RUN = (State.EXECUTED, State.CONTINUED, State.ANSWERED)
 
 _FREQUENT = """
 a all an and any are as at be been by can did do does each every for from give had has have how i in is it list made
@@ -65,48 +79,97 @@ class Verified:
     explanation: str
 
 
+class Book:
+    """The verified questions at one moment, to look for near ones in."""
+
+    def __init__(self, entries: Sequence[Verified]) -> None:
+        self.entries = tuple(entries)
+        self._words = [_tokens(entry.question) for entry in self.entries]
+        self._counts = Counter(token for words in self._words for token in words)
+
+    def nearest(self, question: str, count: int) -> list[Verified]:
+        """Return the `count` verified questions that are nearest, the nearest first."""
+        return [entry for _, entry in self._ranked(question)[:count]]
+
+    def stand_in(self, question: str, without: Collection[str] = ()) -> Verified | None:
+        """Return the nearest one if it is near enough, leaving out those whose question is in `without`."""
+        for similarity, entry in self._ranked(question):
+            if similarity < NEAR:
+                return None
+            if entry.question not in without:
+                return entry
+        return None
+
+    def _ranked(self, question: str) -> list[tuple[float, Verified]]:
+        asked = _tokens(question)
+        scored = [
+            (self._similarity(asked, words), entry) for words, entry in zip(self._words, self.entries, strict=True)
+        ]
+        # Stable, so that equal ones keep their order.
+        return sorted(scored, key=lambda pair: -pair[0])
+
+    def _similarity(self, left: frozenset[str], right: frozenset[str]) -> float:
+        """Return the weighted Dice coefficient, from 0 to 1."""
+        total = sum(map(self._weight, left)) + sum(map(self._weight, right))
+        return 2 * sum(map(self._weight, left & right)) / total if total else 0.0
+
+    def _weight(self, token: str) -> float:
+        return 1 + math.log(max(1, len(self.entries)) / (1 + self._counts[token]))
+
+
 @cache
-def questions() -> tuple[Verified, ...]:
-    """Return all verified questions."""
+def shipped() -> tuple[Verified, ...]:
+    """Return the verified questions that come with the project."""
     return tuple(Verified(**entry) for entry in json.loads(_FILE.read_text(encoding="utf-8")))
 
 
-def nearest(question: str, count: int) -> list[Verified]:
-    """Return the `count` verified questions that are nearest, the nearest first."""
-    return [entry for _, entry in _ranked(question)[:count]]
-
-
-def stand_in(question: str, without: Collection[str] = ()) -> Verified | None:
-    """Return the nearest verified question if it is near enough, leaving out those whose question is in `without`."""
-    for similarity, entry in _ranked(question):
-        if similarity < NEAR:
-            return None
-        if entry.question not in without:
-            return entry
-    return None
-
-
-def _ranked(question: str) -> list[tuple[float, Verified]]:
-    asked = _tokens(question)
-    scored = [(_similarity(asked, _tokens(entry.question)), entry) for entry in questions()]
-    # Stable, so that equal ones keep the file's order.
-    return sorted(scored, key=lambda pair: -pair[0])
-
-
-def _similarity(left: frozenset[str], right: frozenset[str]) -> float:
-    """Return the weighted Dice coefficient, from 0 to 1."""
-    total = sum(map(_weight, left)) + sum(map(_weight, right))
-    return 2 * sum(map(_weight, left & right)) / total if total else 0.0
-
-
-def _weight(token: str) -> float:
-    counts = _counts()
-    return 1 + math.log(len(questions()) / (1 + counts[token]))
-
-
 @cache
-def _counts() -> Counter[str]:
-    return Counter(token for entry in questions() for token in _tokens(entry.question))
+def _shipped_book() -> Book:
+    return Book(shipped())
+
+
+@database_sync_to_async
+def book() -> Book:
+    """Return all verified questions: those of staff go before those that ship."""
+    rows = [Verified(row.question, row.sql, row.explanation) for row in VerifiedQuestion.objects.all()[:MOST]]
+    if not rows:
+        return _shipped_book()
+    named = {row.question for row in rows}
+    return Book([*rows, *(entry for entry in shipped() if entry.question not in named)])
+
+
+@database_sync_to_async
+@transaction.atomic
+def mark(person: Person, step_id: uuid.UUID) -> Step:
+    """Keep a step's question and query as verified, in place of what was kept for the same question.
+
+    Raises NotAllowed for who is not staff, NotFound, and NotDecidable where the query was not approved and run.
+    """
+    step = _for_staff(person, step_id)
+    if step.state not in _RUN:
+        raise NotDecidable("Only a question whose query was approved and has run can be marked as verified.")
+    VerifiedQuestion.objects.update_or_create(
+        question=step.question,
+        defaults={"sql": step.sql, "explanation": step.explanation, "step": step, "verified_by_id": person.id},
+    )
+    audit.record_step("verified", person, step)
+    return steps.own(person, step_id)
+
+
+@database_sync_to_async
+@transaction.atomic
+def unmark(person: Person, step_id: uuid.UUID) -> Step:
+    """Take that back. Raises NotAllowed for who is not staff, and NotFound."""
+    step = _for_staff(person, step_id)
+    if VerifiedQuestion.objects.filter(step=step).delete()[0]:
+        audit.record_step("unverified", person, step)
+    return steps.own(person, step_id)
+
+
+def _for_staff(person: Person, step_id: uuid.UUID) -> Step:
+    if not person.staff:
+        raise NotAllowed("Only staff can mark a question as verified. Ask an administrator.")
+    return steps.own(person, step_id)
 
 
 def _tokens(text: str) -> frozenset[str]:

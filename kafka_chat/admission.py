@@ -2,18 +2,17 @@
 
 import uuid
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
-from kafka_chat import questions
+from kafka_chat import asking
 from kafka_chat.models import ChatMessage
 from llm import budgets
 from llm.budgets import Asker, BudgetExceeded
 
 
 async def ask(asker: Asker, visitor_id: uuid.UUID, text: str, *, idempotency_key: str | None = None) -> ChatMessage:
-    """Store a question as `questions.ask` does; the worker settles its budget, under the message's id.
+    """Store a question as `asking.ask` does; the worker settles its budget, under the message's id.
 
     A question that was let in before, with the same key, is not counted again, and comes back whatever the budget.
     Raises BudgetExceeded.
@@ -23,15 +22,13 @@ async def ask(asker: Asker, visitor_id: uuid.UUID, text: str, *, idempotency_key
         # The conversation before it is not known here; this is what the model is sent at most.
         await budgets.reserve(asker, str(message_id), settings.LLM_MEMORY_TOKENS + settings.LLM_ANSWER_TOKENS)
     except BudgetExceeded:
-        earlier = await sync_to_async(questions.find_asked)(visitor_id, idempotency_key)
+        earlier = await asking.find_asked(visitor_id, idempotency_key)
         if earlier is None:
             raise
         return earlier
     stored = False
     try:
-        row = await sync_to_async(questions.ask)(
-            visitor_id, text, idempotency_key=idempotency_key, message_id=message_id
-        )
+        row = await asking.ask(visitor_id, text, idempotency_key=idempotency_key, message_id=message_id)
         stored = row.message_id == message_id
     finally:
         if not stored:

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 
 import structlog
 from channels.db import database_sync_to_async
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from kafka_chat import questions, topics
+from kafka_chat.claims import Claim, Claims
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.drafts import Draft
 from kafka_chat.messages import Answer, Question
@@ -40,8 +41,9 @@ class Answering:
     group = "chatbot-answer"
     topic = topics.QUESTIONS
 
-    def __init__(self, publisher: Publisher, report: Report = log_outcome) -> None:
+    def __init__(self, publisher: Publisher, claims: Claims, report: Report = log_outcome) -> None:
         self._publisher = publisher
+        self._claims = claims
         self._report = report
 
     async def handle(self, message: KafkaMessage) -> None:
@@ -50,59 +52,51 @@ class Answering:
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         question = Question.decode(message.value())
-        claim = await database_sync_to_async(questions.claim)(question.message_id)
+        claim = await self._claims.take(question.message_id)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
             return
         begin = time.monotonic()
         meter = Meter()
-        conversation = _conversation(question, claim)
         try:
-            async with _lease(question):
-                with meter.running():
-                    answer = await self._answer_unless_stopped(question, conversation)
-                if answer is None:
-                    log.info("question finished by somebody else", message_id=str(question.message_id))
-                    return
-                # Before it is published: then the next question may be begun at once, by any worker.
-                await _remember(conversation, question, answer)
-                await self._publish(answer)
+            with meter.running():
+                answer = await self._answer_unless_stopped(question, claim)
+            if answer is None:
+                log.info("question finished by somebody else", message_id=str(question.message_id))
+                return self._claims.let_go(question.message_id)
+            await self._publish(answer)
+            self._claims.let_go(question.message_id)
         except BaseException:
             # Whatever ended us, a shutdown too: the question must not wait for its lease to run out.
             # With PostgreSQL away it must, and what ended us must not be forgotten over that.
             with suppress(OperationalError, InterfaceError):
-                await asyncio.shield(database_sync_to_async(questions.release)(question.message_id))
+                await asyncio.shield(self._claims.give_back(question.message_id))
             raise
         await budgets.settle(str(question.message_id), meter.tokens)
-        self._report(
-            Outcome(
-                message_id=question.message_id,
-                trace_id=question.trace_id,
-                status="failed" if answer.error else "stopped" if answer.stopped else "answered",
-                provider=answer.provider,
-                seconds=time.monotonic() - begin,
-                tokens=answer.completion_tokens,
-            )
-        )
+        self._report(_outcome(answer, time.monotonic() - begin))
 
-    async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
+    async def _answer_unless_stopped(self, question: Question, claim: Claim) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
         draft = Draft(question.message_id, question.session_id)
+        conversation = _conversation(question)
         try:
-            await draft.open()
+            await _open(draft, conversation, claim)
         except RunEnded:
             # Stopped in this moment. Or asked again by an operator: then its run is not needed.
             if not await database_sync_to_async(questions.is_open)(question.message_id):
                 return None
         try:
             answer = await draft.unless_stopped(self._answer(question, conversation, draft))
-        finally:
+        except BaseException:
             await draft.close()
-        return answer or _drafted(question, draft, stopped=True)
+            raise
+        answer = answer or _drafted(question, draft, stopped=True)
+        # Before it is published: then the next question may be begun at once, by any worker.
+        await asyncio.gather(draft.close(), _remember(conversation, question, answer))
+        return answer
 
     async def _answer(self, question: Question, conversation: Conversation, draft: Draft) -> Answer:
         """Return the model's answer, or the sentence for the visitor where there is none."""
-        await conversation.refresh()
         request = Request(
             messages=conversation.prompt(question.message, str(question.message_id)),
             max_tokens=settings.LLM_ANSWER_TOKENS,
@@ -169,11 +163,20 @@ def _about(question: Question, **result: object) -> Answer:
     )
 
 
-def _conversation(question: Question, claim: questions.Claim) -> Conversation:
+def _conversation(question: Question) -> Conversation:
     async def load() -> Sequence[Turn]:
-        return await database_sync_to_async(questions.turns)(question.session_id) if claim.remembers else ()
+        return await database_sync_to_async(questions.turns)(question.session_id)
 
     return conversations.of(f"kafka:{question.session_id}", load)
+
+
+async def _open(draft: Draft, conversation: Conversation, claim: Claim) -> None:
+    """Make ready to answer. Raises RunEnded."""
+    if claim.remembers:
+        await asyncio.gather(draft.open(), conversation.refresh())
+    else:
+        conversation.begin()
+        await draft.open()
 
 
 async def _remember(conversation: Conversation, question: Question, answer: Answer) -> None:
@@ -182,20 +185,12 @@ async def _remember(conversation: Conversation, question: Question, answer: Answ
         await conversation.save()
 
 
-@asynccontextmanager
-async def _lease(question: Question) -> AsyncIterator[None]:
-    """Keep the claim alive while the model works."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(questions.lease().total_seconds() / 3)
-            # While PostgreSQL is away nobody else can claim it either.
-            with suppress(OperationalError, InterfaceError):
-                await database_sync_to_async(questions.renew_lease)(question.message_id)
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+def _outcome(answer: Answer, seconds: float) -> Outcome:
+    return Outcome(
+        message_id=answer.message_id,
+        trace_id=answer.trace_id,
+        status="failed" if answer.error else "stopped" if answer.stopped else "answered",
+        provider=answer.provider,
+        seconds=seconds,
+        tokens=answer.completion_tokens,
+    )

@@ -4,8 +4,8 @@ Clients are made where they are used: one made before a fork never delivers (con
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -16,6 +16,10 @@ log = structlog.get_logger(__name__)
 
 # Milliseconds after which a message that could not be delivered is given back as failed, and a new producer is made.
 DELIVERY_TIMEOUT_MS = 10_000
+
+# Seconds between two looks for reports while messages are under way, and for errors while none is.
+_REPORTS_EVERY = 0.001
+_ERRORS_EVERY = 0.1
 
 Headers = Mapping[str, str | bytes | None]
 
@@ -51,6 +55,8 @@ def consumer(group: str, on_broker_lost: Callable[[], None] = lambda: None) -> C
             "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
             "fetch.wait.max.ms": settings.KAFKA_FETCH_WAIT_MS,
+            # What librdkafka fetches ahead of what we take; answers may be long.
+            "queued.max.messages.kbytes": 16 * 1024,
             # A topic that was made anew is found soon.
             "topic.metadata.refresh.interval.ms": 10_000,
         }
@@ -64,7 +70,8 @@ class DeliveryFailed(Exception):
 class Publisher:
     """An idempotent producer whose deliveries can be awaited.
 
-    librdkafka reports deliveries only while it is polled, which a thread does. Use as an asynchronous context manager.
+    librdkafka reports deliveries only while it is polled. A task does that, on the event loop: it never waits, and in a
+    thread each report would have to wait for the interpreter's lock. Use as an asynchronous context manager.
 
     A producer that has failed is replaced. librdkafka demands it after a fatal error; and a broker that has lost its
     memory does not know the producer's id, which librdkafka takes for something that will pass.
@@ -74,19 +81,19 @@ class Publisher:
         self._producer: Producer | None = None
         self._failed: list[Producer] = []
         self._broken = False
-        # The event loop produces, the thread replaces the producer.
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="kafka-publisher", daemon=True)
+        self._under_way = 0
+        self._closing = False
+        self._sent = asyncio.Event()
 
     async def __aenter__(self) -> "Publisher":
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._serving = asyncio.create_task(self._serve())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self._stopping.set()
-        await asyncio.to_thread(self._thread.join)
+        self._serving.cancel()
+        await asyncio.gather(self._serving, return_exceptions=True)
+        self._closing = True
         for producer in (*self._failed, self._producer):
             if producer is not None:
                 await asyncio.to_thread(producer.flush, 5)
@@ -97,14 +104,20 @@ class Publisher:
         delivered: asyncio.Future[None] = self._loop.create_future()
 
         def report(error: KafkaError | None, _: Message) -> None:
-            self._note_delivery(error)
-            self._loop.call_soon_threadsafe(_resolve, delivered, error)
+            self._under_way -= 1
+            self._broken = self._broken or error is not None
+            if self._closing:
+                # In a thread, which flushes what is left.
+                self._loop.call_soon_threadsafe(_resolve, delivered, error)
+            else:
+                _resolve(delivered, error)
 
         try:
-            with self._lock:
-                self._open().produce(topic, value, key, headers=_encoded(headers), on_delivery=report)
+            self._open().produce(topic, value, key, headers=_encoded(headers), on_delivery=report)
         except (BufferError, KafkaException) as error:
             raise DeliveryFailed(f"{topic}: {error}") from error
+        self._under_way += 1
+        self._sent.set()
         await delivered
 
     def _open(self) -> Producer:
@@ -125,32 +138,35 @@ class Publisher:
         self._broken = self._broken or error.fatal()
         _log_error(error)
 
-    def _note_delivery(self, error: KafkaError | None) -> None:
-        self._broken = self._broken or error is not None
-
-    def _poll(self) -> None:
-        """In a thread of its own: have deliveries reported, and replace a producer that has failed."""
-        while not self._stopping.is_set():
+    async def _serve(self) -> None:
+        """Have deliveries reported, and replace a producer that has failed."""
+        while True:
             for failed in self._failed:
                 # What it still holds is reported as not delivered.
                 failed.purge()
-                _serve(failed, 0)
+                _poll(failed)
             self._failed = [failed for failed in self._failed if len(failed)]
             # Only what the present producer reports counts.
             self._broken = False
-            if (producer := self._producer) is None:
-                self._stopping.wait(0.01)
-                continue
-            if not _serve(producer, 0.1) or self._broken:
-                with self._lock:
-                    self._failed.append(producer)
-                    self._producer = None
+            if (producer := self._producer) is not None and (not _poll(producer) or self._broken):
+                self._failed.append(producer)
+                self._producer = None
+            if self._under_way:
+                await asyncio.sleep(_REPORTS_EVERY)
+            else:
+                await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        self._sent.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ERRORS_EVERY):
+                await self._sent.wait()
 
 
-def _serve(producer: Producer, seconds: float) -> bool:
+def _poll(producer: Producer) -> bool:
     """Have a producer report its deliveries; returns False where it says that it is beyond repair."""
     try:
-        producer.poll(seconds)
+        producer.poll(0)
     except KafkaException as error:
         log.warning("a new Kafka producer is needed", error=str(error))
         return False

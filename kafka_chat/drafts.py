@@ -35,7 +35,9 @@ class Draft:
         self._characters = 0
         self._anew = False
         self._writer: Writer | None = None
-        self._work: asyncio.Task[Any] | None = None
+        # The task that works on it, and whether a stop has cancelled it.
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
 
     async def open(self) -> None:
         """Take the run over from earlier attempts. Raises RunEnded."""
@@ -83,21 +85,28 @@ class Draft:
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return what comes of the work, or None as soon as the visitor has stopped it."""
-        self._work = task = asyncio.create_task(work)
-        if self.stopped:
-            task.cancel()
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        cancelled_before = task.cancelling()
         try:
-            await asyncio.wait([task])
-        finally:
-            # Somebody else may have cancelled us.
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-        if self.stopped:
-            # What it ended with counts no more.
-            task.cancelled() or task.exception()
+            if self.stopped:
+                self._on_stop()
+            result = await work
+        except asyncio.CancelledError:
+            # As `asyncio.timeout` does it: somebody else may have cancelled us, too.
+            if not self._cancelled or task.cancelling() > cancelled_before + 1:
+                raise
             return None
-        return task.result()
+        except Exception:
+            # What it ended with counts no more.
+            if not self.stopped:
+                raise
+            return None
+        finally:
+            self._task = None
+            if self._cancelled:
+                task.uncancel()
+        return None if self.stopped else result
 
     async def close(self) -> None:
         """Let go of the run; its end is written once the answer is stored."""
@@ -106,5 +115,6 @@ class Draft:
 
     def _on_stop(self) -> None:
         # Also called where another attempt has the run now: which of both is stored, the row decides.
-        if self.stopped and self._work is not None:
-            self._work.cancel()
+        if self.stopped and self._task is not None and not self._cancelled:
+            self._cancelled = True
+            self._task.cancel()

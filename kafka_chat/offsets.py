@@ -7,14 +7,19 @@ highest offset below which nothing is open. Pure bookkeeping, no Kafka.
 from dataclasses import dataclass, field
 
 
-@dataclass(slots=True)
-class _Partition:
+@dataclass(slots=True, eq=False)
+class Stretch:
+    """A partition from its assignment on until it is given away or made anew."""
+
     open: set[int] = field(default_factory=set)
     next: int = 0
     committed: int = 0
+    # Whether what was taken of it is somebody else's business now, or void.
+    over: bool = False
 
     @property
     def position(self) -> int:
+        """The highest offset below which nothing is open."""
         return min(self.open, default=self.next)
 
 
@@ -22,29 +27,32 @@ class Offsets:
     """The messages in flight, for each partition that is assigned."""
 
     def __init__(self) -> None:
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, Stretch] = {}
 
     def __len__(self) -> int:
-        return sum(len(partition.open) for partition in self._partitions.values())
+        return sum(len(stretch.open) for stretch in self._partitions.values())
 
-    def begin(self, partition: int, offset: int) -> None:
-        """A message was taken for handling."""
-        state = self._partitions.get(partition)
-        if state is None or offset < state.next:
+    def begin(self, partition: int, offset: int) -> Stretch:
+        """A message was taken for handling; returns what it is to be finished in."""
+        stretch = self._partitions.get(partition)
+        if stretch is None or offset < stretch.next:
             # The first one, or the partition was made anew and its offsets begin again.
-            state = self._partitions[partition] = _Partition(committed=offset)
-        state.open.add(offset)
-        state.next = max(state.next, offset + 1)
+            self.forget([partition])
+            stretch = self._partitions[partition] = Stretch(committed=offset)
+        stretch.open.add(offset)
+        stretch.next = max(stretch.next, offset + 1)
+        return stretch
 
-    def finish(self, partition: int, offset: int) -> None:
-        """A message is done; one of a partition that was given away is nobody's business any more."""
-        if partition in self._partitions:
-            self._partitions[partition].open.discard(offset)
+    def finish(self, stretch: Stretch, offset: int) -> None:
+        """A message is done; in a stretch that is over that is nobody's business any more."""
+        stretch.open.discard(offset)
 
     def due(self) -> dict[int, int]:
         """Return what should be committed: partition to the next offset to read."""
         return {
-            number: state.position for number, state in self._partitions.items() if state.position > state.committed
+            number: position
+            for number, stretch in self._partitions.items()
+            if (position := stretch.position) > stretch.committed
         }
 
     def committed(self, positions: dict[int, int]) -> None:
@@ -56,4 +64,9 @@ class Offsets:
     def forget(self, partitions: list[int]) -> None:
         """These partitions were given away."""
         for number in partitions:
-            self._partitions.pop(number, None)
+            if (stretch := self._partitions.pop(number, None)) is not None:
+                stretch.over = True
+
+    def forget_all(self) -> None:
+        """All partitions were lost."""
+        self.forget(list(self._partitions))

@@ -6,17 +6,18 @@ are idempotent. Entries are claimed with SKIP LOCKED and never paged by id, beca
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import psycopg
 import structlog
 from confluent_kafka import KafkaException
-from django.db import connection
-from django.db.models import Model
+from django.db import connection, connections
+from django.db.models import AutoField, Model
 from django.utils import timezone
 from psycopg.rows import class_row
 
@@ -67,21 +68,36 @@ def add(topic: str, messages: Iterable[Envelope]) -> None:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
-def store_with(row: Model, topic: str, message: Envelope) -> None:
-    """Insert a row and the entry that belongs to it, and wake the relay, in one statement."""
+def statement_with(row: Model, topic: str, message: Envelope) -> tuple[str, list[Any]]:
+    """Return a statement that inserts a row and the entry that belongs to it, and wakes the relay; and its parameters.
+
+    Its result is one row, which says nothing.
+    """
     entry = OutboxEntry(topic=topic, key=message.key(), value=message.encode(), headers=message.headers())
-    (insert_row, values), (insert_entry, more) = _insert(row), _insert(entry)
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE_WITH_ENTRY.format(row=insert_row, entry=insert_entry), [*values, *more, CHANNEL])
+    return _statement_with(type(row)), [*_values(row), *_values(entry), CHANNEL]
 
 
-def _insert(row: Model) -> tuple[str, list[Any]]:
-    """Return what Django would insert a row with; a key that the database makes is left to it."""
-    fields = [field for field in row._meta.concrete_fields if not (field.primary_key and row.pk is None)]
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
-    places = ", ".join(["%s"] * len(fields))
-    return f"INSERT INTO {connection.ops.quote_name(row._meta.db_table)} ({columns}) VALUES ({places})", values
+@cache
+def _statement_with(model: type[Model]) -> str:
+    return _STORE_WITH_ENTRY.format(row=_insertion(model), entry=_insertion(OutboxEntry))
+
+
+def _insertion(model: type[Model]) -> str:
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column) for field in _fields(model))
+    places = ", ".join(["%s"] * len(_fields(model)))
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})"
+
+
+def _values(row: Model) -> list[Any]:
+    database = connections[connection.alias]
+    return [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in _fields(type(row))]
+
+
+@cache
+def _fields(model: type[Model]) -> Sequence[Any]:
+    """Return what we store; a number that the database makes is left to it."""
+    return [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
 
 
 class Relay:

@@ -4,10 +4,14 @@ import structlog
 from channels.db import database_sync_to_async
 from confluent_kafka import Message as KafkaMessage
 
-from kafka_chat import endings, questions, topics
+from kafka_chat import endings, questions, results, topics
 from kafka_chat.messages import Answer
+from kafka_chat.results import Results
 
 log = structlog.get_logger(__name__)
+
+# Answers stored at once, at most: they come in bursts, and what is stored together costs one statement.
+CONCURRENCY = 256
 
 
 class Persisting:
@@ -16,15 +20,21 @@ class Persisting:
     group = "chatbot-persist"
     topic = topics.ANSWERS
 
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
     async def handle(self, message: KafkaMessage) -> None:
         """Store one answer or failure, then end its run; the second one for a question is passed over.
 
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         answer = Answer.decode(message.value())
-        row = await database_sync_to_async(questions.record)(answer)
-        if row is None:
+        stored = await self._results.store(answer)
+        if stored is None:
             log.info("answer passed over, there is one already", message_id=str(answer.message_id))
             # Who stored it may have died before they could tell anybody.
-            row = await database_sync_to_async(questions.get)(answer.message_id)
-        await endings.announce(row)
+            return await endings.announce(await database_sync_to_async(questions.get)(answer.message_id))
+        await endings.announce(stored.row)
+        if stored.asked_more:
+            # Who dies before this leaves it to the sweep.
+            await database_sync_to_async(results.send_next)([stored.row.session_id])

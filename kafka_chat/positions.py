@@ -14,6 +14,8 @@ from kafka_chat import clients
 
 # Seconds for one request to the broker.
 _TIMEOUT = 5.0
+# Seconds after which a message that was not read counts as not there.
+_READ_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ def of(consumer: Consumer, topic: str) -> list[Position]:
         Position(number, *_ends(consumer, topic, number), offset if offset >= 0 else None)
         for number, offset in sorted(committed.items())
     ]
+
+
+def is_there(group: str, topic: str, number: int, offset: int) -> bool:
+    """Return whether a message can be read at an offset of a partition. Blocks; raises KafkaException."""
+    with bystander(group) as reader:
+        reader.assign([TopicPartition(topic, number, offset)])
+        found = reader.poll(_READ_TIMEOUT)
+        return found is not None and found.error() is None and found.offset() == offset
 
 
 def at(consumer: Consumer, topic: str, time: datetime) -> dict[int, int]:

@@ -4,7 +4,7 @@ import uuid
 
 from asgiref.sync import sync_to_async
 
-from kafka_chat import endings, questions
+from kafka_chat import asking, endings, questions
 from kafka_chat.models import OPEN, ChatMessage, Status
 from llm import budgets, runs
 
@@ -20,7 +20,7 @@ async def stop(session_id: uuid.UUID, message_id: uuid.UUID, seen: int) -> ChatM
     Raises RedisError where it is being answered and Redis is away.
     """
     for _ in range(_TRIES):
-        row = await sync_to_async(questions.find)(session_id, message_id)
+        row = await asking.find(session_id, message_id)
         if row is None or row.status not in OPEN:
             break
         if row.status == Status.GENERATING and await runs.log().stop(message_id, seen):

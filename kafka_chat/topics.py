@@ -34,7 +34,7 @@ def ensure() -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    if small := _with_fewer_partitions(admin):
+    if small := with_fewer_partitions(admin):
         log.warning(
             "topics have fewer partitions than KAFKA_PARTITIONS, so fewer workers can share them: stop the workers and "
             "add partitions with kafka-topics --alter --partitions, or set KAFKA_PARTITIONS to what there is",
@@ -43,8 +43,11 @@ def ensure() -> None:
         )
 
 
-def _with_fewer_partitions(admin: AdminClient) -> dict[str, int]:
-    """Return the topics that have fewer partitions than configured, with their number."""
-    existing = admin.list_topics(timeout=_TIMEOUT).topics
+def with_fewer_partitions(admin: AdminClient | None = None, *, timeout: float = _TIMEOUT) -> dict[str, int]:
+    """Return the topics that have fewer partitions than configured, with their number.
+
+    Blocks, in seconds at most `timeout`; raises KafkaException where the broker cannot be reached.
+    """
+    existing = (admin or AdminClient(clients.connection())).list_topics(timeout=timeout).topics
     numbers = {name: len(existing[name].partitions) for name in ALL if name in existing}
     return {name: number for name, number in numbers.items() if number < settings.KAFKA_PARTITIONS}

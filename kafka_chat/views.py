@@ -1,8 +1,8 @@
 """The Kafka chat's HTTP API: ask, look whether there is an answer, read along, stop, read back. See openapi.json."""
 
 import uuid
-from collections.abc import Callable, Coroutine
-from functools import wraps
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache, wraps
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from config import askers
 from config.visitors import visitor_of
-from kafka_chat import admission, forms, questions, stopping, streaming, waiting
+from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
 from kafka_chat.states import State, describe
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 # Seconds after which a client should look again.
 LOOK_AGAIN = 1
+# Stands for a question's id in an address.
+_AN_ID = "an-id"
 TRY_AGAIN = 10
 
 AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -74,12 +76,9 @@ async def ask(request: HttpRequest) -> JsonResponse:
     key = forms.read_idempotency_key(request.headers.get("Idempotency-Key"))
     asker = await askers.of_request(request)
     row = await admission.ask(asker, visitor_of(request), form.message, idempotency_key=key)
-    where = {
-        "poll_url": f"{reverse('kafka_chat:check_answer')}?message_id={row.message_id}",
-        "events_url": reverse("kafka_chat:events", args=[row.message_id]),
-        "stop_url": reverse("kafka_chat:stop", args=[row.message_id]),
-    }
-    return JsonResponse({"message_id": row.message_id, "status": row.status, **where}, status=202)
+    message_id = str(row.message_id)
+    where = {name: address.replace(_AN_ID, message_id) for name, address in _addresses(get_script_prefix()).items()}
+    return JsonResponse({"message_id": message_id, "status": row.status, **where}, status=202)
 
 
 @require_GET
@@ -95,7 +94,7 @@ async def check_answer(request: HttpRequest) -> JsonResponse:
     if seconds:
         state = await waiting.until_finished(visitor_of(request), message_id, seconds)
     else:
-        row = await sync_to_async(questions.find)(visitor_of(request), message_id)
+        row = await asking.find(visitor_of(request), message_id)
         state = None if row is None else describe(row)
     if state is None:
         raise UnknownMessage
@@ -108,7 +107,7 @@ async def check_answer(request: HttpRequest) -> JsonResponse:
 async def events(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """Stream an answer while it is written, as server-sent events."""
     after = forms.read_after(request.headers.get("Last-Event-ID"), request.GET.get("after"))
-    row = _known(await waiting.find(visitor_of(request), _id_in_path(message_id)))
+    row = _known(await asking.find(visitor_of(request), _id_in_path(message_id)))
     response = StreamingHttpResponse(streaming.events(row, after), content_type="text/event-stream; charset=utf-8")
     # Events must not wait in a proxy, neither to be compressed nor to be joined.
     patch_cache_control(response, no_transform=True)
@@ -137,6 +136,16 @@ async def history(request: HttpRequest) -> JsonResponse:
     page = rows[-limit:]
     following = page[0].message_id if len(rows) > limit else None
     return JsonResponse({"messages": [describe(row) for row in page], "next": following})
+
+
+@cache
+def _addresses(prefix: str) -> Mapping[str, str]:
+    """Return where a question is looked for, read along and stopped, below the site's prefix."""
+    return {
+        "poll_url": f"{reverse('kafka_chat:check_answer')}?message_id={_AN_ID}",
+        "events_url": reverse("kafka_chat:events", args=[_AN_ID]),
+        "stop_url": reverse("kafka_chat:stop", args=[_AN_ID]),
+    }
 
 
 def _id_in_path(text: str) -> uuid.UUID:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError
 
-from kafka_chat import questions
-from kafka_chat.models import OPEN, ChatMessage
+from config.silence import or_silence
+from kafka_chat import asking
+from kafka_chat.models import OPEN
 from kafka_chat.states import State, describe
 from llm import runs
 from llm.runs import Delta, End, Event
@@ -43,30 +43,18 @@ class Finished:
 Happening: TypeAlias = Delta | Finished | None
 
 
-async def find(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
-    """Return a visitor's own question, and let go of the connection: who waits must not hold one of the pool."""
-
-    def look() -> ChatMessage | None:
-        try:
-            return questions.find(session_id, message_id)
-        finally:
-            close_old_connections()
-
-    return await sync_to_async(look)()
-
-
 async def until_finished(session_id: uuid.UUID, message_id: uuid.UUID, seconds: float) -> State | None:
     """Return where a question stands once it is finished, or after so many seconds; None where it is not theirs."""
     happenings = follow(session_id, message_id, _ONLY_THE_END, seconds=seconds, look_every=seconds)
     async with aclosing(happenings):
         # Reads from the run's beginning on, so an end between this look and the first event is not missed.
-        row = await find(session_id, message_id)
+        row = await asking.find(session_id, message_id)
         if row is None or row.status not in OPEN:
             return None if row is None else describe(row)
         async for happening in happenings:
             if isinstance(happening, Finished):
                 return happening.state
-    row = await find(session_id, message_id)
+    row = await asking.find(session_id, message_id)
     return None if row is None else describe(row)
 
 
@@ -79,7 +67,8 @@ async def follow(
     """
     now = asyncio.get_running_loop().time
     until, look_at, untold = now() + seconds, now() + look_every, False
-    async with aclosing(_with_ticks(runs.log().read(message_id, after), until)) as events:
+    happening = _the_end_of(message_id) if after == _ONLY_THE_END else runs.log().read(message_id, after)
+    async with aclosing(_with_ticks(happening, until)) as events:
         async for event in events:
             if isinstance(event, Delta):
                 yield event
@@ -99,30 +88,24 @@ async def follow(
 
 async def _finished(session_id: uuid.UUID, message_id: uuid.UUID) -> State | None:
     try:
-        row = await find(session_id, message_id)
+        row = await asking.find(session_id, message_id)
     except (OperationalError, InterfaceError) as error:
         log.warning("the row cannot be read, waiting on", error=type(error).__name__)
         return None
     return None if row is None or row.status in OPEN else describe(row)
 
 
+async def _the_end_of(message_id: uuid.UUID) -> AsyncGenerator[Event]:
+    yield await runs.log().end_of(message_id)
+
+
 async def _with_ticks(events: AsyncGenerator[Event], until: float) -> AsyncGenerator[Delta | End | None]:
     """Yield events, and None whenever there was none for a while, until a moment of the loop's clock."""
     now = asyncio.get_running_loop().time
-    coming: asyncio.Future[Event | None] = asyncio.ensure_future(anext(events, None))
-    try:
-        while (left := until - now()) > 0:
-            if coming.done() and coming.result() is None:
-                await asyncio.sleep(min(TICK, left))
-                yield None
-                continue
-            await asyncio.wait([coming], timeout=min(TICK, left))
-            if not coming.done():
-                yield None
-            elif (event := coming.result()) is not None:
-                coming = asyncio.ensure_future(anext(events, None))
-                yield event
-    finally:
-        coming.cancel()
-        await asyncio.wait([coming])
-        await events.aclose()
+    async with aclosing(or_silence(events, TICK, TICK, until=until)) as parts:
+        async for part in parts:
+            yield part
+    # There are no more of them, but the row may still change.
+    while (left := until - now()) > 0:
+        await asyncio.sleep(min(TICK, left))
+        yield None

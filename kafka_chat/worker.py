@@ -23,13 +23,16 @@ from kafka_chat import outbox, questions, topics
 from kafka_chat.answering import Answering
 from kafka_chat.categorising import CONCURRENCY as CATEGORISED_AT_ONCE
 from kafka_chat.categorising import Categorising
+from kafka_chat.claims import Claims
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.consumption import Consumption
 from kafka_chat.failures import DeadLetters, TooManyDeadLetters
 from kafka_chat.messages import UnreadableMessage
 from kafka_chat.models import ChatMessage
 from kafka_chat.outcomes import Report, log_outcome
+from kafka_chat.persisting import CONCURRENCY as PERSISTED_AT_ONCE
 from kafka_chat.persisting import Persisting
+from kafka_chat.results import Results
 from llm import conversations, registry, runs
 
 log = structlog.get_logger(__name__)
@@ -81,6 +84,7 @@ class Worker:
         self._roles = roles
         self._concurrency = concurrency
         self._drain_seconds = drain_seconds
+        self._claims, self._results = Claims(), Results()
         self._stopping = asyncio.Event()
         self._fault: TooManyDeadLetters | None = None
 
@@ -99,6 +103,8 @@ class Worker:
             await self._wait_for_broker()
             if self._stopping.is_set():
                 return
+            stack.push_async_callback(self._claims.aclose)
+            stack.push_async_callback(self._results.aclose)
             publisher = await stack.enter_async_context(Publisher())
             log.info("worker ready", roles=list(self._roles), concurrency=self._concurrency)
             async with asyncio.TaskGroup() as group:
@@ -121,7 +127,7 @@ class Worker:
             group=handling.group,
             topic=handling.topic,
             handle=self._guarded(handling.handle, DeadLetters(publisher)),
-            concurrency=CATEGORISED_AT_ONCE if role == "categorise" else self._concurrency,
+            concurrency={"persist": PERSISTED_AT_ONCE, "categorise": CATEGORISED_AT_ONCE}.get(role, self._concurrency),
             drain_seconds=self._drain_seconds,
         )
         self.loads.append(Load(role, handling.group, handling.topic, consumption))
@@ -129,8 +135,8 @@ class Worker:
 
     def _handling(self, role: Role, publisher: Publisher) -> Handling:
         if role == "answer":
-            return Answering(publisher, self._report)
-        return Persisting() if role == "persist" else Categorising(self._stopping)
+            return Answering(publisher, self._claims, self._report)
+        return Persisting(self._results) if role == "persist" else Categorising(self._stopping)
 
     def _guarded(
         self, handle: Callable[[KafkaMessage], Awaitable[None]], dead_letters: DeadLetters

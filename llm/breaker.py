@@ -9,6 +9,7 @@ with Redis' own clock, so neither the processes' clocks nor their order matter. 
 process that had it may have died. With Redis away every provider is admitted.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 State = Literal["closed", "open", "half-open"]
 
+# Seconds for which a process asks a provider that it has found well without looking again. So long it may go on asking
+# one that others have given up meanwhile, and each such question goes to the next provider at once.
+WELL_FOR = 0.5
 # A provider that nobody has asked for so many times the open time begins anew.
 _FORGOTTEN_AFTER = 10
 
@@ -104,15 +108,20 @@ class Breaker:
         self._shared = shared
         # Providers that had failed when this process last looked: success of the others needs no word.
         self._troubled: set[str] = set()
+        # Until when providers that were found to be well are taken to be so, by the monotonic clock.
+        self._well_until: dict[str, float] = {}
 
     async def admits(self, provider: str) -> bool:
         """Whether the provider may be asked now; who is told yes should tell what came of it."""
+        if time.monotonic() < self._well_until.get(provider, 0):
+            return True
         try:
             answer = await self._shared.run(_ADMIT, [_key(provider)], [self._probe_ms, self._kept_ms])
         except Away:
             return True
         if answer == b"closed":
             self._troubled.discard(provider)
+            self._well_until[provider] = time.monotonic() + WELL_FOR
             return True
         self._troubled.add(provider)
         if answer == b"probe":
@@ -127,6 +136,7 @@ class Breaker:
     async def failed(self, provider: str) -> None:
         """Learn that the provider failed."""
         self._troubled.add(provider)
+        self._well_until.pop(provider, None)
         try:
             failures, opened = await self._shared.run(
                 _FAIL, [_key(provider)], [self._failures, self._open_ms, self._kept_ms]

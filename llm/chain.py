@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from llm import errors, tokens
+from llm.deadline import Deadline
 from llm.providers.base import Provider, gather
 from llm.types import Call, Chunk, Completion, Purpose, Request, Usage
 
@@ -105,7 +106,7 @@ class Chain:
             try:
                 async with aclosing(self._insist(provider, request, begin_by, answer_by, position > 0)) as chunks:
                     async for chunk in chunks:
-                        yield replace(chunk, fallback=position > 0, restart=restart)
+                        yield replace(chunk, restart=True) if restart else chunk
                         restart = False
                 return
             except _Failed as failure:
@@ -158,11 +159,13 @@ class Chain:
             async with aclosing(_within(provider, request, begin_by, answer_by)) as chunks:
                 async for chunk in chunks:
                     first = call.note(chunk)
-                    yield replace(
-                        chunk,
-                        text=_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text),
-                        provider=chunk.provider or provider.name,
-                        model=chunk.model or provider.model,
+                    yield Chunk(
+                        _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text),
+                        chunk.finish,
+                        chunk.usage,
+                        chunk.provider or provider.name,
+                        chunk.model or provider.model,
+                        fallback,
                     )
                     if first:
                         # Not before the visitor has it.
@@ -181,18 +184,21 @@ class Chain:
 
 async def _within(provider: Provider, request: Request, begin_by: float, answer_by: float) -> AsyncGenerator[Chunk]:
     """Yield what a provider says; raises TimedOut where a deadline passes, and its own LLMErrors."""
-    deadline, awaited = begin_by, "the first token"
+    awaited = "the first token"
     async with aclosing(provider.stream(request)) as chunks:
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    chunk = await anext(chunks, None)
-            except TimeoutError:
-                break
-            if chunk is None:
-                return
-            deadline, awaited = answer_by, "the answer"
-            yield chunk
+        try:
+            with Deadline(begin_by) as deadline:
+                chunk = await deadline.wait_for(anext(chunks, None))
+            awaited = "the answer"
+            with Deadline(answer_by) as deadline:
+                while chunk is not None:
+                    yield chunk
+                    if deadline.passed:
+                        raise TimeoutError
+                    chunk = await deadline.wait_for(anext(chunks, None))
+            return
+        except TimeoutError:
+            pass
     raise errors.TimedOut(f"{awaited} took too long", provider=provider.name)
 
 
@@ -208,7 +214,7 @@ class _Watch:
         self._request = request
         self._fallback = fallback
         self._usage = Usage()
-        self._text_tokens = 0
+        self._texts: list[str] = []
         self._started_at = datetime.now(UTC)
         self._clock = time.perf_counter()
 
@@ -217,7 +223,7 @@ class _Watch:
         first = self.first_token_seconds is None
         if first:
             self.first_token_seconds = time.perf_counter() - self._clock
-        self._text_tokens += tokens.estimate(chunk.text)
+        self._texts.append(chunk.text)
         self._model = chunk.model or self._model
         if chunk.finish is not None:
             self.outcome = chunk.finish
@@ -229,6 +235,9 @@ class _Watch:
         prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
         if prompt is None and self.first_token_seconds is not None:
             prompt = tokens.estimate_prompt(self._request.messages)
+        estimated = self._usage.prompt_tokens is None or completion is None
+        if completion is None:
+            completion = sum(map(tokens.estimate, self._texts))
         return Call(
             purpose=self._purpose,
             provider=self._provider,
@@ -236,8 +245,8 @@ class _Watch:
             outcome=self.outcome,
             fallback=self._fallback,
             prompt_tokens=prompt or 0,
-            completion_tokens=self._text_tokens if completion is None else completion,
-            estimated=self._usage.prompt_tokens is None or completion is None,
+            completion_tokens=completion,
+            estimated=estimated,
             started_at=self._started_at,
             first_token_seconds=self.first_token_seconds,
             total_seconds=time.perf_counter() - self._clock,

@@ -57,6 +57,10 @@ class Conversation:
         """What is known now."""
         return self._memory
 
+    def begin(self) -> None:
+        """Learn from the app that nothing was said so far, so that nobody need be asked for it."""
+        self._complete = True
+
     async def refresh(self) -> None:
         """Learn what was said so far, also in other processes: one round trip, and the app's rows where it failed."""
         async with self._lock:
@@ -221,7 +225,10 @@ async def aclose(seconds: float = DRAIN_SECONDS) -> None:
 
 
 def _local() -> _Local:
-    return _locals.setdefault(asyncio.get_running_loop(), _Local())
+    loop = asyncio.get_running_loop()
+    if (local := _locals.get(loop)) is None:
+        local = _locals[loop] = _Local()
+    return local
 
 
 def _memory_of(turns: Sequence[Turn], budget: int) -> Memory:

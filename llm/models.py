@@ -80,9 +80,11 @@ class Call(models.Model):
     prompt_tokens = models.PositiveIntegerField()
     completion_tokens = models.PositiveIntegerField()
     estimated = models.BooleanField(help_text="The tokens are our estimate, because the provider did not count them.")
+    # The database would look the price up for each call; a trigger keeps those that were applied.
     price = models.ForeignKey(
         Price,
         on_delete=models.PROTECT,
+        db_constraint=False,
         related_name="calls",
         null=True,
         blank=True,

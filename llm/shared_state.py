@@ -1,5 +1,7 @@
 """State that all processes share in Redis, for code that must go on without it.
 
+Scripts that are wanted at the same time, and while others are under way, share a round trip.
+
 Nobody waits noticeably for a Redis that is away: a script that has no result after `PATIENCE` counts as lost, and for
 `FORGET` afterwards nobody tries again.
 """
@@ -7,7 +9,9 @@ Nobody waits noticeably for a Redis that is away: a script that has no result af
 import asyncio
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,8 +25,13 @@ log = structlog.get_logger(__name__)
 # Seconds.
 PATIENCE = 0.2
 FORGET = 1.0
-# Scripts of a process that are on their way, at most; more would only queue up for connections.
-AT_ONCE = 8
+# Round trips of a process that are under way, at most. One that hangs must not hold up the others.
+AT_ONCE = 3
+# Scripts that share one, at most.
+_MOST = 500
+# Seconds that a process is late by when it is too busy to tell whether Redis is; and how often in a row that counts.
+_LATE = 0.05
+_OFTEN = 5
 
 
 class Away(Exception):
@@ -38,15 +47,73 @@ class Script:
         self.sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A script with its keys and arguments, and who waits for its result."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[str | int]
+    result: "asyncio.Future[Any]"
+
+
 class _Line:
-    """What is known about one client's Redis (times are of the monotonic clock)."""
+    """What is known about one client's Redis (times are of the monotonic clock), and what is wanted of it."""
 
     def __init__(self) -> None:
         # Who waits for their turn waits for this process, not for Redis.
-        self.turns = asyncio.Semaphore(AT_ONCE)
+        self._waiting: deque[_Wanted] = deque()
+        self._trips: set[asyncio.Task[None]] = set()
         self.answered_at = 0.0
         self.away_until = 0.0
         self.away_said = False
+
+    async def run(
+        self, client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
+    ) -> Any:
+        """Return a script's result; raises Away."""
+        if time.monotonic() < self.away_until:
+            raise Away("Redis was away just now")
+        wanted = _Wanted(script, keys, arguments, asyncio.get_running_loop().create_future())
+        self._waiting.append(wanted)
+        # Those that have not begun yet take this one along.
+        if len(self._waiting) == 1 and len(self._trips) < AT_ONCE:
+            trip = asyncio.create_task(self._make_trips(client))
+            self._trips.add(trip)
+            trip.add_done_callback(self._trips.discard)
+        return await wanted.result
+
+    async def _make_trips(self, client: redis.Redis) -> None:
+        while self._waiting:
+            taken = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
+            asked_at = time.monotonic()
+            if asked_at < self.away_until:
+                _fail(taken, Away("Redis was away just now"))
+                continue
+            try:
+                async with _Patience():
+                    replies = await _evaluate(client, taken)
+            except (RedisError, OSError, TimeoutError) as error:
+                self.note_failure(asked_at, error)
+                _fail(taken, Away(type(error).__name__))
+            except BaseException:
+                for each in taken:
+                    each.result.cancel()
+                raise
+            else:
+                self._tell(taken, replies, asked_at)
+
+    def _tell(self, taken: Sequence[_Wanted], replies: Sequence[Any], asked_at: float) -> None:
+        errors = [reply for reply in replies if isinstance(reply, Exception)]
+        if len(errors) < len(replies):
+            self.note_answer()
+        else:
+            self.note_failure(asked_at, errors[0])
+        for each, reply in zip(taken, replies, strict=True):
+            if isinstance(reply, Exception):
+                _fail([each], Away(type(reply).__name__))
+            elif not each.result.done():
+                each.result.set_result(reply)
 
     def note_answer(self) -> None:
         self.answered_at = time.monotonic()
@@ -64,6 +131,33 @@ class _Line:
             log.warning("Redis is away, going on without it", error=type(error).__name__)
 
 
+class _Patience:
+    """A timeout of `PATIENCE`, which begins anew where it ends late: then this process was busy, not Redis."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeout = asyncio.timeout(None)
+        self._ends = 0
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+        self._begin()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(*error)
+
+    def _begin(self) -> None:
+        self._timer = self._loop.call_later(PATIENCE, self._end)
+
+    def _end(self) -> None:
+        self._ends += 1
+        if self._loop.time() > self._timer.when() + _LATE and self._ends < _OFTEN:
+            self._begin()
+        else:
+            self._timeout.reschedule(self._loop.time())
+
+
 class Shared:
     """Runs scripts on the Redis that `connect` returns a client of, which may be another one for each event loop."""
 
@@ -74,34 +168,42 @@ class Shared:
     @property
     def away(self) -> bool:
         """Whether Redis was found away just now."""
-        return time.monotonic() < self._lines.setdefault(self._connect(), _Line()).away_until
+        return time.monotonic() < self._line(self._connect()).away_until
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """Return a script's result; raises Away."""
         client = self._connect()
-        line = self._lines.setdefault(client, _Line())
-        async with line.turns:
-            asked_at = time.monotonic()
-            if asked_at < line.away_until:
-                raise Away("Redis was away just now")
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    result = await _evaluate(client, script, keys, arguments)
-            except (RedisError, OSError, TimeoutError) as error:
-                line.note_failure(asked_at, error)
-                raise Away(type(error).__name__) from None
-            line.note_answer()
-            return result
+        return await self._line(client).run(client, script, keys, arguments)
+
+    def _line(self, client: redis.Redis) -> _Line:
+        if (line := self._lines.get(client)) is None:
+            line = self._lines[client] = _Line()
+        return line
 
 
-async def _evaluate(client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
-    # Typed as if it could be synchronous, too.
-    call: Any = client.evalsha(script.sha1, len(keys), *keys, *arguments)
-    try:
-        return await call
-    except NoScriptError:
-        call = client.eval(script.text, len(keys), *keys, *arguments)
-        return await call
+async def _evaluate(client: redis.Redis, wanted: Sequence[_Wanted]) -> list[Any]:
+    """Return the results, errors among them, in one round trip; in two where Redis does not know a script yet."""
+    replies = await _send(client, [("EVALSHA", each.script.sha1, each) for each in wanted])
+    unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown:
+        again = await _send(client, [("EVAL", wanted[number].script.text, wanted[number]) for number in unknown])
+        for number, reply in zip(unknown, again, strict=True):
+            replies[number] = reply
+    return replies
+
+
+async def _send(client: redis.Redis, calls: Sequence[tuple[str, str, _Wanted]]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for command, script, each in calls:
+        pipeline.execute_command(command, script, len(each.keys), *each.keys, *each.arguments)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies
+
+
+def _fail(wanted: Sequence[_Wanted], error: Away) -> None:
+    for each in wanted:
+        if not each.result.done():
+            each.result.set_exception(error)
 
 
 SHARED = Shared()

@@ -11,9 +11,10 @@ from config.env import BASE_DIR
 pytestmark = pytest.mark.django_db
 
 
-def test_the_kafka_benchmark_says_what_it_can_measure() -> None:
+@pytest.mark.parametrize("benchmark", ["kafka", "ws"])
+def test_a_benchmark_says_what_it_can_measure(benchmark: str) -> None:
     """Its modules are imported in a process of its own: it starts servers itself, before Django is set up."""
-    command = [sys.executable, "-m", "benchmarks.kafka", "--help"]
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", "--help"]
     shown = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=True)
     assert "--quick" in shown.stdout
 

@@ -10,8 +10,18 @@ from ws_chat.models import ChatMessage
 class ChatMessageAdmin(ReadOnlyAdmin):
     """Runs, newest first."""
 
-    list_display = ("started_at", "status", "question", "provider", "model", "first_token_ms", "total_ms")
-    list_filter = ("status", "provider", "fallback")
-    search_fields = ("run_id", "trace_id", "question")
+    list_display = (
+        "started_at",
+        "status",
+        "question",
+        "provider",
+        "model",
+        "first_token_ms",
+        "total_ms",
+        "rating",
+        "comment",
+    )
+    list_filter = ("rating", ("comment", admin.EmptyFieldListFilter), "status", "provider", "fallback")
+    search_fields = ("run_id", "turn_id", "trace_id", "question", "comment")
     ordering = ("-started_at",)
     date_hierarchy = "started_at"

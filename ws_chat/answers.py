@@ -1,4 +1,4 @@
-"""An answer: what is known of a run while it is written, and the rows of those that have ended."""
+"""An answer: what is known of a run while it is written."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ from llm import registry, tokens
 from llm.errors import LLMError
 from llm.meter import Meter
 from llm.types import Chunk, Message, Request, Usage
-from ws_chat.models import ChatMessage, Status
+from ws_chat.models import Status
 from ws_chat.records import Record
 
 UNEXPECTED = "Something went wrong on our side. Please ask again."
@@ -26,8 +26,12 @@ class Answer:
     decide.
     """
 
-    def __init__(self, visitor_id: uuid.UUID, question: str, messages: tuple[Message, ...]) -> None:
+    def __init__(
+        self, visitor_id: uuid.UUID, question: str, messages: tuple[Message, ...], turn: uuid.UUID | None = None
+    ) -> None:
         self.run = uuid7()
+        # Of an answer that takes the place of an earlier one: the turn that both belong to.
+        self.turn = turn or self.run
         self.trace_id = uuid.uuid4()
         self.visitor_id = visitor_id
         self.question = question
@@ -86,6 +90,7 @@ class Answer:
         """Return what the audit log keeps of the run, with this much of its text."""
         return Record(
             run_id=self.run,
+            turn_id=self.turn,
             visitor_id=self.visitor_id,
             question=self.question,
             answer=text,
@@ -111,13 +116,3 @@ class Answer:
 
     def _elapsed_ms(self) -> int:
         return round((time.perf_counter() - self._clock) * 1000)
-
-
-def history(visitor_id: uuid.UUID, limit: int = 20) -> list[ChatMessage]:
-    """Return a visitor's latest runs, oldest first."""
-    return list(ChatMessage.objects.filter(visitor_id=visitor_id).order_by("-started_at")[:limit])[::-1]
-
-
-def find(visitor_id: uuid.UUID, run: uuid.UUID) -> ChatMessage | None:
-    """Return the row of a visitor's run, None where they have no such run, or it has no row yet."""
-    return ChatMessage.objects.filter(visitor_id=visitor_id, run_id=run).first()

@@ -8,15 +8,19 @@ from uuid import UUID
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
 from config import askers
 from llm import conversations, runs
 from llm.budgets import BudgetExceeded
 from llm.memory import Turn
+from llm.shared_state import Away
 from ws_chat import conversation, protocol, retrieval, sweeping
 from ws_chat.generating import generations
+from ws_chat.records import Asked
 from ws_chat.tabs import tabs
+from ws_chat.watching import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +44,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # The run that the greeting named, and the runs that we heard of before it.
         self._named: UUID | None = None
         self._untold: list[UUID] | None = []
+        # The conversation consists of the turns above it.
+        self._after: UUID | None = None
+        self._watch: Watch | None = None
         self._refused = 0
         self._resumed = 0
+        self._written = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection. Where the server stops, its runs are ended first, and the page is sent elsewhere.
@@ -55,6 +63,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._say_goodbye()
             raise
         finally:
+            if self._watch is not None:
+                self._watch.end()
             if (visitor := scope["visitor_id"]) is not None:
                 tabs().leave(visitor, self)
             tasks = [*self._beginnings, *self._shown.values()]
@@ -79,8 +89,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # Now, because a question should wait for nothing but the model.
         self._conversation = conversation.of(visitor)
         self._remembering = self._begin(self._conversation.refresh())
+        self._watch = Watch(lambda code: self._begin_close(code), lambda: bool(self._unended))
         tabs().join(visitor, self)
-        tabs().keep_up("sweep", sweeping.keep_sweeping)
+        # Not every server tells its application that it starts.
+        sweeping.begin()
         self._begin(self._greet())
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -95,22 +107,34 @@ class ChatConsumer(AsyncWebsocketConsumer):
         else:
             self._refused = 0
 
-    def show(self, run: UUID, question: str | None) -> None:
+    def show(self, run: UUID, asked: Asked | None) -> None:
         """Show a run from its beginning, unless the page knows it."""
-        if question is None and self._untold is not None:
+        if asked is None and self._untold is not None:
             # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
             self._untold.append(run)
         elif run not in self._shown and run != self._named:
-            self._follow(run, retrieval.show(self._visitor, run, asked=question or ""))
+            self._follow(run, retrieval.show(self._visitor, run, known=asked))
+
+    def begin_anew(self, after: UUID) -> None:
+        """Tell the page that the conversation begins after a turn, unless it knows."""
+        if self._after is None or self._after < after:
+            self._after = after
+            self._begin(self._show_anew(after))
 
     async def _handle(self, frame: protocol.ClientFrame) -> None:
+        if self._watch is not None and not isinstance(frame, protocol.Ping):
+            self._watch.used()
         match frame:
-            case protocol.Ask(text=text):
-                await self._ask(text)
+            case protocol.Ask(text=text, turn=turn):
+                await self._ask(text, turn)
             case protocol.Resume(run=run, after=after):
                 await self._resume(run, after)
             case protocol.Stop(run=run, seen=seen):
                 await self._stop(run, seen)
+            case protocol.Rate():
+                await self._rate(frame)
+            case protocol.Clear():
+                await self._clear()
             case protocol.Ping():
                 await self._send(protocol.Pong())
 
@@ -120,21 +144,24 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._refused >= protocol.MAX_REFUSED:
             await self.close(protocol.CLOSE_MALFORMED)
 
-    async def _ask(self, text: str) -> None:
+    async def _ask(self, text: str, turn: UUID | None) -> None:
         # In this process or, as far as it was told, in another.
         if self._unended:
             raise protocol.Refused.busy()
         # Not for long.
         await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
-        await generations().begin(self._asker, self._visitor, text, self._conversation)
+        if turn is not None:
+            await retrieval.must_be_last(self._visitor, turn, self._conversation.memory)
+        await generations().begin(self._asker, self._visitor, text, self._conversation, turn)
 
     async def _resume(self, run: UUID, after: int) -> None:
         if (showing := self._shown.get(run)) is not None and not showing.done():
             # Whatever is missing is on its way over this connection.
             return
         self._resumed += 1
-        if self._resumed > protocol.MAX_RESUMED:
-            raise protocol.Refused("too_often", "This page has resumed too often. Please reload it.", run)
+        shown = sum(not each.done() for each in self._shown.values())
+        if self._resumed > protocol.MAX_RESUMED or shown >= protocol.MAX_SHOWN:
+            raise protocol.Refused.too_often(run)
         self._follow(run, await retrieval.resume(self._visitor, run, after))
 
     async def _stop(self, run: UUID, seen: int) -> None:
@@ -146,6 +173,26 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not stopped:
             raise protocol.Refused("not_running", "That answer is not being written any more.", run)
 
+    async def _rate(self, frame: protocol.Rate) -> None:
+        self._count_write(frame.run)
+        await retrieval.rate(self._visitor, frame.run, frame.rating or "", frame.comment)
+        await self._send(protocol.Rated(run=frame.run, rating=frame.rating, comment=frame.comment))
+
+    async def _clear(self) -> None:
+        if self._unended or generations().running_for(self._visitor) is not None:
+            raise protocol.Refused.busy()
+        self._count_write()
+        try:
+            after = await conversation.begin_anew(self._visitor)
+        except (DatabaseError, InterfaceError, RedisError, Away):
+            raise protocol.Refused.unavailable() from None
+        tabs().begin_anew(self._visitor, after)
+
+    def _count_write(self, run: UUID | None = None) -> None:
+        self._written += 1
+        if self._written > protocol.MAX_WRITTEN:
+            raise protocol.Refused.too_often(run)
+
     def _follow(self, run: UUID, frames: AsyncGenerator[protocol.ServerFrame]) -> None:
         self._unended.add(run)
         self._shown[run] = task = asyncio.create_task(self._show(run, frames), name=f"show run {run}")
@@ -155,7 +202,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a run cannot be shown", exc_info=error)
             # Where the page comes back, it resumes.
-            self._begin(self.close(protocol.CLOSE_COME_BACK))
+            self._begin_close(protocol.CLOSE_COME_BACK)
 
     async def _show(self, run: UUID, frames: AsyncGenerator[protocol.ServerFrame]) -> None:
         """Send the frames of a run, up to its end."""
@@ -169,16 +216,22 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _note_end(self, frame: protocol.End) -> None:
         if generations().find(frame.run) is None and frame.text and frame.outcome != "error":
             # Of another process: the next question here is to know of it.
-            question = await retrieval.question(self._visitor, frame.run)
-            self._conversation.add(Turn(str(frame.run), question, frame.text))
+            asked = await retrieval.asked(self._visitor, frame.run)
+            self._conversation.add(Turn(str(asked.turn), asked.question, frame.text))
         self._unended.discard(frame.run)
 
     async def _greet(self) -> None:
-        self._named = await retrieval.latest(self._visitor)
-        await self._deliver(protocol.Ready(run=self._named))
+        latest = await retrieval.latest(self._visitor)
+        self._named, self._after = latest.run, latest.after
+        await self._deliver(protocol.Ready(run=latest.run, after=latest.after))
         heard, self._untold = self._untold or [], None
         for run in heard:
             self.show(run, None)
+
+    async def _show_anew(self, after: UUID) -> None:
+        # Of another page's, perhaps in another process.
+        await self._conversation.refresh()
+        await self._deliver(protocol.Cleared(after=after))
 
     async def _say_goodbye(self) -> None:
         """Let the page see the ends of its runs, and tell it to come back, perhaps to another process."""
@@ -188,6 +241,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_COME_BACK)
         except Exception as error:
             log.info("the connection is gone", error=type(error).__name__)
+
+    def _begin_close(self, code: int) -> None:
+        log.info("a connection is closed", code=code)
+        self._begin(self.close(code))
 
     def _begin(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -201,13 +258,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
         It may be gone before `disconnect` tells us, and what is raised then depends on the server: the ASGI
         specification says OSError, Daphne has an exception of its own.
         """
-        text = frame.model_dump_json()
         try:
-            await self.send(text_data=text)
+            await self._send(frame)
         except Exception as error:
             log.info("the connection is gone", error=type(error).__name__)
             return False
         return True
 
     async def _send(self, frame: protocol.ServerFrame) -> None:
-        await self.send(text_data=frame.model_dump_json())
+        # What Channels' own `send` does, without the layers in between: this is done for each token.
+        message: Any = {"type": "websocket.send", "text": protocol.encode(frame)}
+        if self._watch is None:
+            return await self.base_send(message)
+        self._watch.send_begins()
+        try:
+            await self.base_send(message)
+        finally:
+            self._watch.send_ends()

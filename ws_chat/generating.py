@@ -16,6 +16,7 @@ from ws_chat import answers, conversation, protocol
 from ws_chat.answers import Answer
 from ws_chat.audit import recorder
 from ws_chat.models import Status
+from ws_chat.records import Asked
 from ws_chat.register import register
 from ws_chat.tabs import tabs
 
@@ -44,10 +45,11 @@ class Generation:
         with answer.meter.running():
             async with aclosing(answer.stream()) as chunks:
                 try:
+                    noted = False
                     async for chunk in chunks:
-                        is_first = self.writer.feed.last == 0
                         self.writer.write(chunk.text, restart=chunk.restart)
-                        if is_first:
+                        if not noted:
+                            noted = True
                             register().note(answer.record(""))
                 except RunFull:
                     log.warning("an answer was cut at its greatest length", run=str(answer.run))
@@ -101,23 +103,26 @@ class Generations:
         mine = (each for each in self._runs.values() if each.answer.visitor_id == visitor_id)
         return next((each.answer.run for each in mine if each.writer.feed.end is None), None)
 
-    async def begin(self, asker: Asker, visitor_id: UUID, question: str, talk: Conversation) -> None:
+    async def begin(
+        self, asker: Asker, visitor_id: UUID, question: str, talk: Conversation, turn: UUID | None = None
+    ) -> None:
         """Ask the model, and show the answer in all of the visitor's tabs. Raises Refused and BudgetExceeded.
 
-        The one thing that is waited for is the visitor's budget.
+        With a turn it is another version of that one, which the model is not reminded of. The one thing that is waited
+        for is the visitor's budget.
         """
         if visitor_id in self._asking or self.running_for(visitor_id) is not None:
             raise protocol.Refused.busy()
         self._asking.add(visitor_id)
         try:
-            answer = Answer(visitor_id, question, talk.prompt(question))
+            answer = Answer(visitor_id, question, talk.prompt(question, str(turn or "")), turn)
             await budgets.reserve(asker, str(answer.run), answer.most_tokens)
             generation = self._runs[answer.run] = Generation(answer, talk)
         finally:
             self._asking.discard(visitor_id)
         generation.finished.add_done_callback(lambda _: self._runs.pop(answer.run, None))
         register().begin(answer.record(""))
-        tabs().show(visitor_id, answer.run, question)
+        tabs().show(visitor_id, answer.run, Asked(answer.turn, question))
 
     async def shut_down(self) -> None:
         """End all runs as interrupted, and see to it that their text and rows are safe. Takes a few seconds at most."""

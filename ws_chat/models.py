@@ -1,4 +1,7 @@
-"""The audit log of the WebSocket chat: one row for each run, written when the run has ended."""
+"""The audit log of the WebSocket chat: one row for each run, written when the run has ended.
+
+A turn is a question and its answer; where it is asked again or edited, it has several runs, of which the newest counts.
+"""
 
 import uuid
 
@@ -15,11 +18,21 @@ class Status(models.TextChoices):
     INTERRUPTED = "interrupted"
 
 
+class Rating(models.TextChoices):
+    """What a visitor thinks of an answer."""
+
+    UP = "up"
+    DOWN = "down"
+
+
 class ChatMessage(models.Model):
     """One run: a question and as much of the answer as was sent."""
 
     # UUIDv7: in the order of time, which keeps the index compact.
     run_id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    turn_id = models.UUIDField(
+        default=uuid7, help_text="The first run of the turn: runs of the same turn are versions of one answer."
+    )
     visitor_id = models.UUIDField(help_text="The visitor who asked.")
     question = models.TextField()
     answer = models.TextField(blank=True)
@@ -34,12 +47,28 @@ class ChatMessage(models.Model):
     first_token_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds from question to first text.")
     total_ms = models.PositiveIntegerField(help_text="Milliseconds from the question to the end.")
     trace_id = models.UUIDField(default=uuid.uuid4)
+    rating = models.CharField(max_length=4, choices=Rating, blank=True, help_text="What the visitor thinks of it.")
+    comment = models.TextField(blank=True, help_text="What the visitor says about it.")
+    rated_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "wbs_chatmessage"
         verbose_name = "run"
-        indexes = (models.Index(fields=["visitor_id", "-started_at"], name="wbs_visitor_history"),)
+        indexes = (models.Index(fields=["visitor_id", "turn_id", "run_id"], name="wbs_visitor_turns"),)
 
     def __str__(self) -> str:
         return str(self.run_id)
+
+
+class ConversationStart(models.Model):
+    """Where a visitor's conversation begins, who has begun a new one: the turns before are kept, and not shown."""
+
+    visitor_id = models.UUIDField(primary_key=True)
+    after = models.UUIDField(help_text="UUIDv7 of that moment: earlier turns have smaller ids.")
+
+    class Meta:
+        db_table = "wbs_conversationstart"
+
+    def __str__(self) -> str:
+        return str(self.visitor_id)

@@ -1,18 +1,23 @@
 """The frames of `/ws/chat/`: JSON objects with a "type", in both directions.
 
-A client asks, resumes and stops a run, and pings; everything else is refused with an `error` frame, which has a code
-for programs and a sentence for people. A run's `delta` frames carry sequence numbers that grow from 1; whoever is
-behind gets what they missed as one frame with the number of the last. A run's `end` carries the whole text, and the
-number of the last delta that belongs to it. `protocol.schema.json` has all frames as a JSON schema.
+A client asks, resumes, stops and rates a run, clears its conversation, and pings; everything else is refused with an
+`error` frame, which has a code for programs and a sentence for people. A run's `delta` frames carry sequence numbers
+that grow from 1; whoever is behind gets what they missed as one frame with the number of the last. A run's `end`
+carries the whole text, and the number of the last delta that belongs to it. A turn is a question with its answer, named
+by its first run; asked again, it has further runs, and the newest counts. `protocol.schema.json` has all frames as a
+JSON schema, and the history that is read over HTTP.
 """
 
+import json
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from config.texts import MAX_LENGTH, Text
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.
 MAX_FRAME = 64 * 1024
@@ -25,9 +30,21 @@ CLOSE_NO_VISITOR = 4401
 # The server restarts, or cannot go on here: connect again and resume. RFC 6455's registry has 1012 for this, but
 # autobahn, which Daphne speaks through, sends no code between 1001 and 2999.
 CLOSE_COME_BACK = 3012
+# Nobody has used the connection for so long, in seconds: connect again when it is needed. 3008 is "Timeout" in the
+# registry. Pings keep a connection open, but they are no use of it.
+CLOSE_IDLE = 3008
+IDLE = 30 * 60
+# The page has taken nothing of what was sent for so long, in seconds: connect again and resume. 1013, "try again
+# later", cannot be sent either.
+CLOSE_SLOW = 3013
+SLOW = 20
 
-# How often one connection may resume: each time it may be sent a whole answer, and Daphne keeps what is not read.
+# How often one connection may resume: each time it may be sent a whole answer.
 MAX_RESUMED = 20
+# Runs that one connection is shown at once; of each, one frame may wait in memory for a page that does not read.
+MAX_SHOWN = 4
+# How often one connection may rate an answer or begin a new conversation, which are written at once.
+MAX_WRITTEN = 100
 
 
 class Refused(Exception):
@@ -50,9 +67,14 @@ class Refused(Exception):
         return cls("unknown_run", "That answer is not known any more. Please reload the page.", run)
 
     @classmethod
-    def unavailable(cls, run: UUID) -> "Refused":
+    def unavailable(cls, run: UUID | None = None) -> "Refused":
         """What is needed for it cannot be reached now."""
         return cls("unavailable", "That is not possible at the moment. Please try again in a few seconds.", run)
+
+    @classmethod
+    def too_often(cls, run: UUID | None = None) -> "Refused":
+        """No page does that."""
+        return cls("too_often", "This page has asked for that too often. Please reload it.", run)
 
 
 class _ClientFrame(BaseModel):
@@ -60,10 +82,11 @@ class _ClientFrame(BaseModel):
 
 
 class Ask(_ClientFrame):
-    """A question."""
+    """A question. With a turn, which must be the last one, it takes the place of that one's question and answer."""
 
     type: Literal["ask"]
     text: Text
+    turn: UUID | None = None
 
 
 class Stop(_ClientFrame):
@@ -83,13 +106,28 @@ class Resume(_ClientFrame):
     after: Annotated[int, Field(ge=0, lt=2**53)]
 
 
+class Rate(_ClientFrame):
+    """What the visitor thinks of an answer that has ended, in place of what they thought; None takes it back."""
+
+    type: Literal["rate"]
+    run: UUID
+    rating: Literal["up", "down"] | None
+    comment: Comment = ""
+
+
+class Clear(_ClientFrame):
+    """Begins a new conversation: what was said is shown no more, and the model is not reminded of it."""
+
+    type: Literal["clear"]
+
+
 class Ping(_ClientFrame):
     """Asks for a sign of life."""
 
     type: Literal["ping"]
 
 
-ClientFrame = Ask | Resume | Stop | Ping
+ClientFrame = Ask | Resume | Stop | Rate | Clear | Ping
 
 
 class _ServerFrame(BaseModel):
@@ -101,27 +139,36 @@ class Ready(_ServerFrame):
     """The connection may be used.
 
     `run` is the visitor's latest run where that is recent, also one of another page: whoever does not show it resumes
-    it with `after` 0.
+    it with `after` 0. Where the visitor began a new conversation, it consists of the turns above `after`.
     """
 
     type: Literal["ready"] = "ready"
     run: UUID | None = None
+    after: UUID | None = None
 
 
 class Started(_ServerFrame):
-    """A question is accepted, perhaps another page's of this visitor; its deltas follow."""
+    """A question is accepted, perhaps another page's of this visitor; its deltas follow.
+
+    Where the page shows the turn already, this is another version, in place of that one.
+    """
 
     type: Literal["started"] = "started"
     run: UUID
+    turn: UUID
     question: str
 
 
-class Delta(_ServerFrame):
+@dataclass(slots=True, kw_only=True)
+class Delta:
     """The next piece of the answer.
 
     With `restart` it is the first piece of a new answer: the provider broke off, and another one begins anew. What was
     shown of the run before is void. Sequence numbers go on.
     """
+
+    # One for each token of a model, so it is what costs least: see `encode`.
+    __pydantic_config__: ClassVar[ConfigDict] = _ServerFrame.model_config
 
     type: Literal["delta"] = "delta"
     run: UUID
@@ -162,6 +209,22 @@ class End(_ServerFrame):
     timings: Timings
 
 
+class Rated(_ServerFrame):
+    """What the visitor thinks of an answer is stored."""
+
+    type: Literal["rated"] = "rated"
+    run: UUID
+    rating: Literal["up", "down"] | None
+    comment: str
+
+
+class Cleared(_ServerFrame):
+    """The visitor, perhaps in another page, has begun a new conversation: it consists of the turns above `after`."""
+
+    type: Literal["cleared"] = "cleared"
+    after: UUID
+
+
 class Error(_ServerFrame):
     """Something was refused. `retry_after` is in seconds, None where waiting does not help.
 
@@ -181,37 +244,86 @@ class Pong(_ServerFrame):
     type: Literal["pong"] = "pong"
 
 
-ServerFrame = Ready | Started | Delta | End | Error | Pong
+ServerFrame = Ready | Started | Delta | End | Rated | Cleared | Error | Pong
+
+
+class Exchange(_ServerFrame):
+    """A turn of the history: its newest version."""
+
+    turn: UUID
+    question: str
+    end: End
+    rating: Literal["up", "down"] | None
+    comment: str
+
+
+class History(_ServerFrame):
+    """A part of a visitor's conversation, oldest turn first; `next` is the turn before which there is more, if any."""
+
+    exchanges: list[Exchange]
+    next: UUID | None
+
 
 SCHEMA = Path(__file__).with_name("protocol.schema.json")
 
 _CLIENT_FRAMES: TypeAdapter[ClientFrame] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 
-_KNOWN = "Known types are ask, resume, stop and ping."
+_KNOWN = "Known types are ask, resume, stop, rate, clear and ping."
 _ABOUT_FRAMES = {
     "json_invalid": ("malformed", "The frame is not JSON."),
     "union_tag_not_found": ("unknown_type", f'The frame has no "type". {_KNOWN}'),
     "union_tag_invalid": ("unknown_type", f"The frame's type is not known. {_KNOWN}"),
 }
 _ABOUT_TEXTS = {
-    "string_too_short": ("empty_message", "The message is empty. Please write something."),
-    "string_too_long": (
+    ("text", "string_too_short"): ("empty_message", "The message is empty. Please write something."),
+    ("text", "string_too_long"): (
         "message_too_long",
         f"The message has more than {MAX_LENGTH:,} characters. Please shorten it.",
     ),
-    "value_error": ("unreadable_characters", "The message has control characters in it. Please type it again."),
+    ("text", "value_error"): (
+        "unreadable_characters",
+        "The message has control characters in it. Please type it again.",
+    ),
+    ("comment", "string_too_long"): (
+        "message_too_long",
+        f"The comment has more than {MAX_COMMENT:,} characters. Please shorten it.",
+    ),
+    ("comment", "value_error"): (
+        "unreadable_characters",
+        "The comment has control characters in it. Please type it again.",
+    ),
 }
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of all frames: what a client sends, and what it is sent."""
+    """Return the JSON schema of all frames, what a client sends and what it is sent, and of the history."""
     sent: TypeAdapter[ServerFrame] = TypeAdapter(Annotated[ServerFrame, Field(discriminator="type")])
     by_key, described = TypeAdapter.json_schemas(
-        [("client", "validation", _CLIENT_FRAMES), ("server", "serialization", sent)],
+        [
+            ("client", "validation", _CLIENT_FRAMES),
+            ("server", "serialization", sent),
+            ("history", "serialization", TypeAdapter(History)),
+        ],
         title="Frames of /ws/chat/",
         ref_template="#/$defs/{model}",
     )
     return described | {"properties": {name: by_key[name, mode] for name, mode in by_key}}
+
+
+_in_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@lru_cache(maxsize=2048)
+def _head(run: UUID) -> str:
+    return f'{{"type":"delta","run":"{run}","seq":'
+
+
+def encode(frame: ServerFrame) -> str:
+    """Return a frame as JSON."""
+    if isinstance(frame, Delta):
+        restart = "true" if frame.restart else "false"
+        return f'{_head(frame.run)}{frame.seq},"text":{_in_json(frame.text)},"restart":{restart}}}'
+    return frame.model_dump_json()
 
 
 def read(frame: str | None) -> ClientFrame:
@@ -224,7 +336,7 @@ def read(frame: str | None) -> ClientFrame:
         return _CLIENT_FRAMES.validate_json(frame)
     except ValidationError as error:
         first: Any = error.errors(include_input=False, include_url=False)[0]
-    if first["loc"] == ("ask", "text") and first["type"] in _ABOUT_TEXTS:
-        raise Refused(*_ABOUT_TEXTS[first["type"]])
+    if (about := _ABOUT_TEXTS.get((first["loc"][-1:][0] if first["loc"] else "", first["type"]))) is not None:
+        raise Refused(*about)
     unexpected = ("invalid_frame", "The frame does not have the fields that its type needs, and no others.")
     raise Refused(*_ABOUT_FRAMES.get(first["type"], unexpected))

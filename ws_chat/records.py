@@ -1,6 +1,7 @@
 """What the audit log keeps of a run, in the form in which processes hand it to each other."""
 
 import datetime
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,21 @@ from llm.runs import Snapshot
 from ws_chat.models import ChatMessage, Status
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run answers: a question, and the turn that it makes or is another version of."""
+
+    turn: UUID
+    question: str
+
+
 class Record(BaseModel):
     """One run: the fields of its row. Before its end it is what would be stored if its process were lost now."""
 
     model_config = ConfigDict(frozen=True)
 
     run_id: UUID
+    turn_id: UUID
     visitor_id: UUID
     question: str
     answer: str = ""
@@ -31,6 +41,11 @@ class Record(BaseModel):
     first_token_ms: int | None = None
     total_ms: int
     trace_id: UUID
+
+    @property
+    def asked(self) -> Asked:
+        """What the run answers."""
+        return Asked(self.turn_id, self.question)
 
     @property
     def facts(self) -> dict[str, Any]:

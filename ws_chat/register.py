@@ -5,7 +5,8 @@ A run is registered beside its answer, never before it: whoever writes here wait
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -18,16 +19,29 @@ from ws_chat.records import Record
 
 log = structlog.get_logger(__name__)
 
+Told: TypeAlias = Callable[[UUID, UUID], None]
+
 # Runs that are being written, or were when their process was lost: record by run.
 _BEGUN = "ws:begun"
 # Runs that have ended and have no row yet: record by run.
 _ENDED = "ws:ended"
-# "visitor run", when one begins.
+# "visitor run", when one begins, and "visitor id anew", when a visitor begins a new conversation.
 _STARTED = "ws:started"
 # Seconds beyond an answer's deadline for which a visitor's latest run is known.
 _REMEMBERED = 60
+# Seconds for which pages that come back are told that their conversation has begun anew; later ones read it with rows.
+_ANEW = 24 * 60 * 60
 # Seconds until Redis is tried again, at first and at most.
 _AGAIN = (0.05, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A visitor's latest run where that is recent, and after which id the turns of their conversation come."""
+
+    visitor: UUID
+    run: UUID | None
+    after: UUID | None
 
 
 class Register:
@@ -90,28 +104,40 @@ class Register:
         values: Any = redis.client().hmget(_BEGUN, [str(run) for run in runs])
         return [Record.model_validate_json(value) for value in await values if value is not None]
 
-    async def latest(self, visitors: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
-        """Return visitor and run for those of these visitors who have asked lately."""
+    async def begin_anew(self, visitor: UUID, after: UUID) -> None:
+        """Tell all processes that a visitor's conversation consists of the turns after this id alone."""
+        pipeline = redis.client().pipeline(transaction=True)
+        pipeline.delete(_latest(visitor))
+        pipeline.set(_start(visitor), str(after), ex=_ANEW)
+        pipeline.publish(_STARTED, f"{visitor} {after} anew")
+        await pipeline.execute()
+
+    async def latest(self, visitors: Sequence[UUID]) -> list[Latest]:
+        """Return what is known of each of these visitors."""
         if not visitors:
             return []
-        found: Any = redis.client().mget([_latest(visitor) for visitor in visitors])
-        return [
-            (visitor, UUID(run.decode())) for visitor, run in zip(visitors, await found, strict=True) if run is not None
-        ]
+        names = [name for visitor in visitors for name in (_latest(visitor), _start(visitor))]
+        values: Any = redis.client().mget(names)
+        found = [None if value is None else UUID(value.decode()) for value in await values]
+        return [Latest(*each) for each in zip(visitors, found[::2], found[1::2], strict=True)]
 
-    async def listen(self, told: Callable[[UUID, UUID], None], visitors: Callable[[], Sequence[UUID]]) -> None:
+    async def listen(self, told: Told, begun_anew: Told, visitors: Callable[[], Sequence[UUID]]) -> None:
         """Call `told` with visitor and run for each run that begins anywhere, as long as there are `visitors`.
 
-        Of what began while Redis did not tell us, each visitor's latest run is told.
+        `begun_anew` is called with visitor and id where a visitor begins a new conversation. Of what happened while
+        Redis did not tell us, each visitor's latest is told.
         """
 
         async def hear(message: redis.Message) -> None:
             if message["type"] == "subscribe":
-                for visitor, run in await self.latest(visitors()):
-                    told(visitor, run)
-            else:
-                visitor_id, run_id = message["data"].decode().split()
-                told(UUID(visitor_id), UUID(run_id))
+                for latest in await self.latest(visitors()):
+                    if latest.after is not None:
+                        begun_anew(latest.visitor, latest.after)
+                    if latest.run is not None:
+                        told(latest.visitor, latest.run)
+                return
+            visitor_id, some_id, *anew = message["data"].decode().split()
+            (begun_anew if anew else told)(UUID(visitor_id), UUID(some_id))
 
         await redis.listen(settings.REDIS_URL, _STARTED, hear, lambda: bool(visitors()))
 
@@ -149,3 +175,7 @@ def register() -> Register:
 
 def _latest(visitor: UUID) -> str:
     return f"ws:latest:{visitor}"
+
+
+def _start(visitor: UUID) -> str:
+    return f"ws:start:{visitor}"

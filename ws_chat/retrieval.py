@@ -9,12 +9,13 @@ from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
 from llm import markdown, runs
+from llm.memory import Memory
 from llm.runs import Delta, End, RunInfo
-from ws_chat import answers, protocol
+from ws_chat import protocol, transcript
 from ws_chat.generating import generations
-from ws_chat.models import ChatMessage, Status
-from ws_chat.records import Record
-from ws_chat.register import register
+from ws_chat.models import ChatMessage, Rating, Status
+from ws_chat.records import Asked, Record
+from ws_chat.register import Latest, register
 
 
 async def info(visitor: UUID, run: UUID) -> RunInfo:
@@ -31,33 +32,69 @@ async def info(visitor: UUID, run: UUID) -> RunInfo:
 async def row(visitor: UUID, run: UUID) -> ChatMessage | None:
     """Return the row of a visitor's run, None where there is none to be had."""
     try:
-        return await database_sync_to_async(answers.find)(visitor, run)
+        return await database_sync_to_async(transcript.find)(visitor, run)
     except (DatabaseError, InterfaceError):
         return None
 
 
-async def question(visitor: UUID, run: UUID) -> str:
-    """Return what was asked; nothing where nobody can say."""
+async def asked(visitor: UUID, run: UUID) -> Asked:
+    """Return what was asked; no words where nobody can say."""
     if (generation := generations().find(run)) is not None:
-        return generation.answer.question
+        return Asked(generation.answer.turn, generation.answer.question)
     try:
         if found := await register().find([run]):
-            return found[0].question
+            return found[0].asked
     except RedisError:
         pass
     stored = await row(visitor, run)
-    return stored.question if stored else ""
+    return Asked(stored.turn_id, stored.question) if stored else Asked(run, "")
 
 
-async def latest(visitor: UUID) -> UUID | None:
+async def rate(visitor: UUID, run: UUID, rating: str, comment: str) -> None:
+    """Store what a visitor thinks of an answer. Raises Refused, also where its row is still to be written."""
+    try:
+        rated = await database_sync_to_async(transcript.rate)(visitor, run, rating, comment)
+    except (DatabaseError, InterfaceError):
+        raise protocol.Refused.unavailable(run) from None
+    if not rated:
+        await info(visitor, run)
+        raise protocol.Refused.unavailable(run)
+
+
+async def history(visitor: UUID, before: UUID | None) -> protocol.History:
+    """Return a page of a visitor's conversation. Raises Refused."""
+    try:
+        return await database_sync_to_async(_history)(visitor, before)
+    except (DatabaseError, InterfaceError):
+        raise protocol.Refused.unavailable() from None
+
+
+async def latest(visitor: UUID) -> Latest:
     """Return a visitor's latest run where it is recent; of other processes' runs nothing is known with Redis away."""
     if (running := generations().running_for(visitor)) is not None:
-        return running
+        return Latest(visitor, running, None)
     try:
-        found = await register().latest([visitor])
+        (found,) = await register().latest([visitor])
     except RedisError:
-        return None
-    return found[0][1] if found else None
+        return Latest(visitor, None, None)
+    return found
+
+
+async def must_be_last(visitor: UUID, turn: UUID, memory: Memory) -> None:
+    """Raise Refused unless the turn is the visitor's own, and nothing that is remembered came after it.
+
+    Nothing is asked for the turn that was answered last. For one that failed the run log is, and an hour later its row.
+    """
+    remembered = memory.turns[-1].id if memory.turns else ""
+    if str(turn) == remembered:
+        return
+    if str(turn) < remembered:
+        raise protocol.Refused("not_last", "Only the last question can be asked again.")
+    try:
+        await info(visitor, turn)
+    except protocol.Refused:
+        if await row(visitor, turn) is None:
+            raise
 
 
 async def resume(visitor: UUID, run: UUID, after: int) -> AsyncGenerator[protocol.ServerFrame]:
@@ -71,10 +108,13 @@ async def resume(visitor: UUID, run: UUID, after: int) -> AsyncGenerator[protoco
     return show(visitor, run, after)
 
 
-async def show(visitor: UUID, run: UUID, after: int = 0, asked: str = "") -> AsyncGenerator[protocol.ServerFrame]:
+async def show(
+    visitor: UUID, run: UUID, after: int = 0, known: Asked | None = None
+) -> AsyncGenerator[protocol.ServerFrame]:
     """Yield the frames of a run that is the visitor's for certain. Raises RedisError."""
     if after == 0:
-        yield protocol.Started(run=run, question=asked or await question(visitor, run))
+        begun = known or await asked(visitor, run)
+        yield protocol.Started(run=run, turn=begun.turn, question=begun.question)
     async with aclosing(runs.log().read(run, after)) as events:
         async for event in events:
             match event:
@@ -87,9 +127,29 @@ async def show(visitor: UUID, run: UUID, after: int = 0, asked: str = "") -> Asy
 async def _of_row(stored: ChatMessage, after: int) -> AsyncGenerator[protocol.ServerFrame]:
     """Yield the frames of a run that is in the audit log only."""
     if after == 0:
-        yield protocol.Started(run=stored.run_id, question=stored.question)
+        yield protocol.Started(run=stored.run_id, turn=stored.turn_id, question=stored.question)
+    yield end_of(stored)
+
+
+def end_of(stored: ChatMessage) -> protocol.End:
+    """Return the end of a run that has its row."""
     facts = Record.model_validate(stored, from_attributes=True).facts
-    yield _frame(stored.run_id, 0, Status(stored.status), stored.answer, facts)
+    return _frame(stored.run_id, 0, Status(stored.status), stored.answer, facts)
+
+
+def _history(visitor: UUID, before: UUID | None) -> protocol.History:
+    rows, following = transcript.page(visitor, before=before)
+    exchanges = [
+        protocol.Exchange(
+            turn=each.turn_id,
+            question=each.question,
+            end=end_of(each),
+            rating=Rating(each.rating).value if each.rating else None,
+            comment=each.comment,
+        )
+        for each in rows
+    ]
+    return protocol.History(exchanges=exchanges, next=following)
 
 
 async def _end(run: UUID, seen: End) -> protocol.End:

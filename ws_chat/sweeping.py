@@ -1,10 +1,13 @@
-"""Runs whose process was lost, and rows that could not be stored: found by any process that has a page open."""
+"""Runs whose process was lost, and rows that could not be stored: found by any web process, as long as it runs."""
 
 import asyncio
+from weakref import WeakKeyDictionary
 
 import structlog
 from redis.exceptions import RedisError
 
+from config import draining
+from config.background import Background
 from llm import runs
 from llm.memory import Turn
 from llm.runs import LEASE
@@ -14,7 +17,6 @@ from ws_chat.generating import generations
 from ws_chat.models import Status
 from ws_chat.records import Record
 from ws_chat.register import register
-from ws_chat.tabs import tabs
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +26,19 @@ EVERY = 5.0
 _ROUNDS = 50
 
 
-async def keep_sweeping() -> None:
-    """Sweep now and again as long as this process has a page open."""
-    while tabs().visitors:
+def begin() -> None:
+    """Sweep now and again until the process ends, where that has not begun."""
+    draining.before_exit(aclose)
+    _background().keep_up("sweep", _keep_sweeping)
+
+
+async def aclose() -> None:
+    """Sweep no more."""
+    await _background().aclose()
+
+
+async def _keep_sweeping() -> None:
+    while True:
         try:
             await sweep()
         except RedisError as error:
@@ -71,3 +83,10 @@ async def _remember(record: Record, turn: Turn) -> None:
     await talk.refresh()
     talk.add(turn)
     await talk.save()
+
+
+_backgrounds: WeakKeyDictionary[asyncio.AbstractEventLoop, Background] = WeakKeyDictionary()
+
+
+def _background() -> Background:
+    return _backgrounds.setdefault(asyncio.get_running_loop(), Background("ws_chat"))

@@ -5,15 +5,19 @@ from typing import Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from config.background import Background, Work
+from config.background import Background
+from ws_chat.records import Asked
 from ws_chat.register import register
 
 
 class Tab(Protocol):
     """A page's connection."""
 
-    def show(self, run: UUID, question: str | None) -> None:
-        """Begin to show a run that is not shown yet; where the question is None it is to be looked up."""
+    def show(self, run: UUID, asked: Asked | None) -> None:
+        """Begin to show a run that is not shown yet; where it is None what was asked is to be looked up."""
+
+    def begin_anew(self, after: UUID) -> None:
+        """Show no turn any more but those after this id; told twice, it is the same."""
 
 
 class Tabs:
@@ -40,21 +44,22 @@ class Tabs:
         if not pages:
             self._open.pop(visitor, None)
 
-    def show(self, visitor: UUID, run: UUID, question: str | None = None) -> None:
+    def show(self, visitor: UUID, run: UUID, asked: Asked | None = None) -> None:
         """Show a run in all of a visitor's pages."""
         for tab in list(self._open.get(visitor, ())):
-            tab.show(run, question)
+            tab.show(run, asked)
 
-    def keep_up(self, name: str, work: Work) -> None:
-        """Run work in the background, once at a time; it ends by itself where no page is open any more."""
-        self._background.keep_up(name, work)
+    def begin_anew(self, visitor: UUID, after: UUID) -> None:
+        """Begin the conversation anew in all of a visitor's pages."""
+        for tab in list(self._open.get(visitor, ())):
+            tab.begin_anew(after)
 
     async def aclose(self) -> None:
         """End the work in the background."""
         await self._background.aclose()
 
     async def _listen(self) -> None:
-        await register().listen(self.show, lambda: self.visitors)
+        await register().listen(self.show, self.begin_anew, lambda: self.visitors)
 
 
 _all: WeakKeyDictionary[asyncio.AbstractEventLoop, Tabs] = WeakKeyDictionary()

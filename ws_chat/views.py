@@ -1,21 +1,18 @@
 """Where no WebSocket can be had, a page goes on with its answer here: the same frames, the same cursor."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import TypeVar
 from uuid import UUID
 
-from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
+from config.silence import or_silence
 from config.visitors import visitor_of
 from ws_chat import protocol, retrieval
-
-T = TypeVar("T")
 
 # Seconds between signs of life: proxies commonly cut what is silent for 30.
 HEARTBEAT = 12.0
@@ -51,48 +48,39 @@ async def frames(request: HttpRequest, run: UUID) -> HttpResponseBase:
         return _refusal(refused)
     wait = min(_number(request.GET.get("wait")), MAX_WAIT)
     got: list[protocol.ServerFrame] = []
-    async with aclosing(_or_silence(found, wait, _AT_ONCE)) as parts:
+    async with aclosing(or_silence(found, wait, _AT_ONCE)) as parts:
         async for part in parts:
             if part is None:
                 break
             got.append(part)
-    return JsonResponse({"frames": [frame.model_dump(mode="json") for frame in got]})
+    return HttpResponse(f'{{"frames":[{",".join(map(protocol.encode, got))}]}}', content_type="application/json")
+
+
+@require_GET
+@cache_control(no_store=True)
+async def history(request: HttpRequest) -> HttpResponseBase:
+    """Return the visitor's latest turns, or those before the turn `before`."""
+    try:
+        before = UUID(request.GET["before"]) if "before" in request.GET else None
+    except ValueError:
+        return _error(HTTPStatus.BAD_REQUEST, "invalid_cursor", "That is no place in a conversation.")
+    try:
+        page = await retrieval.history(visitor_of(request), before)
+    except protocol.Refused as refused:
+        return _refusal(refused)
+    return JsonResponse(page.model_dump(mode="json"))
 
 
 async def _as_events(found: AsyncGenerator[protocol.ServerFrame]) -> AsyncGenerator[str]:
     # At once, so that the page knows that nothing in between holds it back.
     yield "event: heartbeat\ndata: {}\n\n"
-    async with aclosing(_or_silence(found, HEARTBEAT, HEARTBEAT)) as parts:
+    async with aclosing(or_silence(found, HEARTBEAT, HEARTBEAT)) as parts:
         async for part in parts:
             if part is None:
                 yield "event: heartbeat\ndata: {}\n\n"
                 continue
             number = f"id: {part.seq}\n" if isinstance(part, protocol.Delta) else ""
-            yield f"{number}data: {part.model_dump_json()}\n\n"
-
-
-async def _or_silence(items: AsyncGenerator[T], first: float, later: float) -> AsyncGenerator[T | None]:
-    """Yield the items, and None whenever none came for so many seconds: for the first one, and for each later one."""
-    seconds = first
-    coming: asyncio.Future[T] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(items))
-            await asyncio.wait([coming], timeout=seconds)
-            if not coming.done():
-                yield None
-                continue
-            try:
-                item = coming.result()
-            except StopAsyncIteration:
-                return
-            coming, seconds = None, later
-            yield item
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-        await items.aclose()
+            yield f"{number}data: {protocol.encode(part)}\n\n"
 
 
 def _number(value: str | None) -> int:
@@ -102,4 +90,8 @@ def _number(value: str | None) -> int:
 
 def _refusal(refused: protocol.Refused) -> JsonResponse:
     status = HTTPStatus.SERVICE_UNAVAILABLE if refused.code == "unavailable" else HTTPStatus.NOT_FOUND
-    return JsonResponse({"error": {"code": refused.code, "message": refused.message}}, status=status)
+    return _error(status, refused.code, refused.message)
+
+
+def _error(status: HTTPStatus, code: str, message: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": code, "message": message}}, status=status)

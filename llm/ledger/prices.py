@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from llm.models import Call, Price
@@ -24,8 +25,8 @@ class PriceTable:
 
     @classmethod
     def load(cls) -> "PriceTable":
-        """Read the table; one query."""
-        return cls(Price.objects.all())
+        """Read the table; one query. Until the transaction ends nobody can delete a price of it."""
+        return cls(Price.objects.raw("SELECT * FROM llm_price FOR KEY SHARE"))
 
     def find(self, provider: str, model: str, moment: datetime) -> Price | None:
         """Return the version for a model at a moment, None where no price is known.
@@ -53,11 +54,12 @@ def cost(price: Price, prompt_tokens: int, completion_tokens: int) -> Decimal:
 
 def price_unpriced(calls: QuerySet[Call]) -> int:
     """Price those of the calls whose cost is unknown, where the table knows a price; return how many those were."""
-    table = PriceTable.load()
     priced = []
-    for call in calls.filter(price=None):
-        call.price = table.find(call.provider, call.model, call.started_at)
-        if call.price is not None:
-            call.cost = cost(call.price, call.prompt_tokens, call.completion_tokens)
-            priced.append(call)
-    return Call.objects.bulk_update(priced, ["price", "cost"], batch_size=1000)
+    with transaction.atomic():
+        table = PriceTable.load()
+        for call in calls.filter(price=None):
+            call.price = table.find(call.provider, call.model, call.started_at)
+            if call.price is not None:
+                call.cost = cost(call.price, call.prompt_tokens, call.completion_tokens)
+                priced.append(call)
+        return Call.objects.bulk_update(priced, ["price", "cost"], batch_size=1000)

@@ -75,10 +75,13 @@ class Scripted:
         question = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
         scene = self._scene(question, with_schema=request.answer_schema is not None)
         words = re.findall(r"\S+\s*|\s+", scene.answer)
+        now = asyncio.get_running_loop().time
+        begin = now() + scene.first_ms / 1000
         await asyncio.sleep(scene.first_ms / 1000)
         for position, word in enumerate(words[: request.max_tokens]):
             if position:
-                await asyncio.sleep(scene.token_ms / 1000)
+                # What is late does not make the next ones late.
+                await asyncio.sleep(begin + position * scene.token_ms / 1000 - now())
             yield Chunk(word)
         if scene.error:
             raise self._failure(scene.error, scene.retry_after)

@@ -2,6 +2,8 @@
 
 events.py   what happens in a run: deltas, and one end
 store.py    where it is kept: a Redis stream for each run, changed by scripts that leave no half state
+rounds.py   the round trips that all who ask for something at the same time share
+appending.py  brings what was written there
 log.py      who writes and who reads: writers, readers, heartbeat
 """
 

@@ -6,14 +6,15 @@ is a restart, so what was skipped is void anyway.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 # Numbers that each attempt has to itself; above the number of events that an answer may have.
 ATTEMPT = 2**20
 
-_DELTA, _RESTART, _END = "d", "r", "e"
+# A piece; pieces that follow each other; the first piece of a new text; the end.
+_DELTA, _DELTAS, _RESTART, _END = "d", "m", "r", "e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,56 @@ class End:
 Event: TypeAlias = Delta | End
 
 
-def encode(event: Event) -> tuple[int, str, str]:
-    """Return an event as the store keeps it: number, kind, content."""
-    if isinstance(event, Delta):
-        return event.seq, _RESTART if event.restart else _DELTA, event.text
-    return event.seq, _END, json.dumps({"outcome": event.outcome, "last": event.last, "data": dict(event.data)})
+def encode(events: Sequence[Event]) -> list[tuple[int, str, str]]:
+    """Return events as the store keeps them: number, kind, content. Pieces that follow each other share an entry."""
+    entries = []
+    pieces: list[str] = []
+    for position, event in enumerate(events):
+        if isinstance(event, End):
+            entries.append((event.seq, _END, _end(event)))
+        elif event.restart:
+            entries.append((event.seq, _RESTART, event.text))
+        else:
+            pieces.append(event.text)
+            following = events[position + 1] if position + 1 < len(events) else None
+            if not isinstance(following, Delta) or following.restart:
+                kind, content = (_DELTA, pieces[0]) if len(pieces) == 1 else (_DELTAS, json.dumps(pieces))
+                entries.append((event.seq, kind, content))
+                pieces = []
+    return entries
 
 
-def decode(entry: tuple[bytes, Mapping[bytes, bytes]]) -> Event:
-    """Return an event from an entry of the stream."""
-    entry_id, fields = entry
-    seq = int(entry_id.partition(b"-")[0])
-    ((kind, content),) = fields.items()
-    if kind.decode() == _END:
-        end = json.loads(content)
-        # What Lua makes of an empty table is an empty list.
-        return End(seq, end["outcome"], int(end["last"]), end["data"] or {})
-    return Delta(seq, content.decode(), kind.decode() == _RESTART)
+def decode(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]], after: int = 0) -> list[Event]:
+    """Return the events of entries that follow a number; what an append that was made twice repeats is left out."""
+    events: list[Event] = []
+    for entry_id, fields in entries:
+        seq = int(entry_id.partition(b"-")[0])
+        ((kind, content),) = fields.items()
+        for event in _events(seq, kind.decode(), content.decode()):
+            if event.seq > after:
+                events.append(event)
+                after = event.seq
+    return events
+
+
+def decode_end(seq: int, content: str) -> End:
+    """Return an end from its number and its content in the store."""
+    end = json.loads(content)
+    # What Lua makes of an empty table is an empty list.
+    return End(seq, end["outcome"], int(end["last"]), end["data"] or {})
+
+
+def _events(seq: int, kind: str, content: str) -> Iterable[Event]:
+    if kind == _END:
+        return [decode_end(seq, content)]
+    if kind == _DELTAS:
+        pieces = json.loads(content)
+        return [Delta(number, text) for number, text in enumerate(pieces, start=seq - len(pieces) + 1)]
+    return [Delta(seq, content, kind == _RESTART)]
+
+
+def _end(event: End) -> str:
+    return json.dumps({"outcome": event.outcome, "last": event.last, "data": dict(event.data)})
 
 
 def merge(deltas: Sequence[Delta]) -> Delta:

@@ -4,12 +4,44 @@ A reader has a place in the list and nothing of its own, so one that is slow cos
 """
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
 from llm.runs.events import Delta, End, Event, merge
+
+
+class Ending:
+    """The end of one run, for all in this process who wait for nothing else."""
+
+    def __init__(self, run: UUID) -> None:
+        self.run = run
+        self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._waiting = 0
+
+    @property
+    def end(self) -> End | None:
+        """The end, None before it."""
+        return self._end.result() if self._end.done() else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anybody waits."""
+        return self._waiting > 0
+
+    def tell(self, end: End) -> None:
+        """Give the end to all who wait."""
+        if not self._end.done():
+            self._end.set_result(end)
+
+    async def wait(self) -> End:
+        """Return the end as soon as it is there."""
+        self._waiting += 1
+        try:
+            # One who leaves must not take it from the others.
+            return await asyncio.shield(self._end)
+        finally:
+            self._waiting -= 1
 
 
 class Feed:
@@ -20,7 +52,7 @@ class Feed:
         self.events: list[Event] = []
         # Whether nothing will be added here any more, although there is no end: readers look for another feed.
         self.abandoned = False
-        self._readers: set[asyncio.Event] = set()
+        self._readers: set[Reader] = set()
 
     @property
     def last(self) -> int:
@@ -44,29 +76,57 @@ class Feed:
             if self.end is None and event.seq > self.last:
                 self.events.append(event)
         if len(self.events) > before:
-            for changed in self._readers:
-                changed.set()
+            for reader in self._readers:
+                reader.tell()
 
     def abandon(self) -> None:
         """Send the readers to whoever has the run now."""
         self.abandoned = True
-        for changed in self._readers:
-            changed.set()
+        for reader in self._readers:
+            reader.tell()
 
     def after(self, cursor: int) -> Sequence[Event]:
         """Return what follows a number, in as few events as possible."""
-        events = self.events[bisect_right(self.events, cursor, key=lambda event: event.seq) :]
+        begin = len(self.events)
+        # From behind, because hardly anybody is behind by more than one.
+        while begin and self.events[begin - 1].seq > cursor:
+            begin -= 1
+        events = self.events[begin:]
+        if len(events) == 1:
+            return events
         deltas = [event for event in events if isinstance(event, Delta)]
         merged: list[Event] = [merge(deltas)] if deltas else []
         # The end is for everybody who comes, however much they have seen.
         return [*merged, self.end] if self.end else merged
 
     @contextmanager
-    def reader(self) -> Iterator[asyncio.Event]:
-        """Register a reader; yields an event that is set when there is something new."""
-        changed = asyncio.Event()
-        self._readers.add(changed)
+    def reader(self) -> Iterator["Reader"]:
+        """Register a reader."""
+        reader = Reader()
+        self._readers.add(reader)
         try:
-            yield changed
+            yield reader
         finally:
-            self._readers.discard(changed)
+            self._readers.discard(reader)
+
+
+class Reader:
+    """Tells one reader that there is something new. An asyncio.Event can do more, and costs more for each piece."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def tell(self) -> None:
+        """Wake the reader, or have it not wait the next time."""
+        self._told = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def told(self) -> None:
+        """Wait until it is told; what it was told since the last time counts."""
+        if not self._told:
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        self._told = False

@@ -19,9 +19,21 @@ from redis.exceptions import RedisError
 
 from config import redis
 from config.background import Background
-from llm.runs.events import End, Event, text_of
-from llm.runs.feeds import Feed
-from llm.runs.store import APPENDED, ENDED, GONE, TAKEN, Batch, RunInfo, Store, channel_of
+from llm.runs.appending import Appender
+from llm.runs.events import End, Event, decode_end, text_of
+from llm.runs.feeds import Ending, Feed
+from llm.runs.store import (
+    APPENDED,
+    ENDED,
+    GONE,
+    TAKEN,
+    Batch,
+    RunInfo,
+    Store,
+    awaiting,
+    channel_of,
+    following,
+)
 from llm.runs.writers import MAX_CHARACTERS, RunFull, Writer
 
 __all__ = ["LEASE", "MAX_CHARACTERS", "RunFull", "RunLog", "Snapshot", "Writer", "log"]
@@ -48,19 +60,22 @@ class RunLog:
 
     def __init__(self, client: redis.Redis, url: str, *, lease: float = LEASE) -> None:
         self._process = uuid.uuid4().hex
-        self._store = Store(client, lease=lease)
+        self._background = Background("runs")
+        self._store = Store(client, self._background, lease=lease)
+        self._appender = Appender(self._store, self._process, self._background, self._answered)
         self._url = url
         self._lease = lease
         self._writers: dict[UUID, Writer] = {}
         # Runs of other processes that are read here.
         self._mirrors: dict[UUID, Feed] = {}
-        self._unstored: dict[UUID, Writer] = {}
         self._stale: dict[UUID, Feed] = {}
-        # Of which the store need not tell us any more.
-        self._left: set[UUID] = set()
+        # Runs whose end is waited for here, and those of them that we must ask about.
+        self._endings: dict[UUID, Ending] = {}
+        self._unasked: dict[UUID, Ending] = {}
+        # Under which keys the store need not tell us any more.
+        self._left: set[str] = set()
         # Whether some of our writers may have lost their run.
         self._in_doubt = False
-        self._background = Background("runs")
         # Whether Redis tells us what is new, and whether what it told us of could be read.
         self._told, self._reading = False, True
 
@@ -97,17 +112,31 @@ class RunLog:
         while True:
             feed = self._feed(run)
             try:
-                with feed.reader() as changed:
+                with feed.reader() as reader:
                     while not feed.abandoned:
-                        changed.clear()
                         for event in feed.after(after):
                             yield event
                             if isinstance(event, End):
                                 return
                             after = event.seq
-                        await changed.wait()
+                        await reader.told()
             finally:
-                self._leave(feed)
+                self._leave_feed(feed)
+
+    async def end_of(self, run: UUID) -> End:
+        """Wait for the end of a run, whoever writes it. What comes before the end is neither read nor told here."""
+        if run not in self._endings:
+            self._endings[run] = self._unasked[run] = Ending(run)
+            self._left.discard(awaiting(run))
+            self._keep_reading()
+        ending = self._endings[run]
+        try:
+            return await ending.wait()
+        finally:
+            if not ending.is_waited_for and self._endings.get(run) is ending:
+                del self._endings[run]
+                if self._unasked.pop(run, None) is None and ending.end is None:
+                    self._leave(awaiting(run))
 
     async def snapshot(self, run: UUID, seen: int | None = None) -> Snapshot:
         """Return text and cursor of a run, read in one step. Raises RedisError.
@@ -161,6 +190,7 @@ class RunLog:
     async def close(self, writer: Writer, seconds: float = redis.PATIENCE) -> bool:
         """Let go of a writer once the store has what it wrote; returns whether that was so in time."""
         writer.flush()
+        self._written(writer, at_once=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not writer.is_settled:
@@ -180,39 +210,20 @@ class RunLog:
         if (earlier := self._writers.get(run)) is not None:
             self._lost(earlier)
         self._writers[run] = writer
-        self._written(writer)
+        self._written(writer, at_once=True)
         self._background.keep_up("listen", self._listen)
         self._background.keep_up("tend", self._tend)
         return writer
 
     # Writing
 
-    def _written(self, writer: Writer) -> None:
-        self._unstored[writer.run] = writer
-        self._background.keep_up("append", self._append)
-
-    async def _append(self) -> None:
-        """Bring to the store what was written, of all runs in one round trip."""
-        wait = _AGAIN[0]
-        while self._unstored:
-            writers, self._unstored = self._unstored, {}
-            due = [(writer, batch) for writer in writers.values() if (batch := writer.batch(self._process))]
-            try:
-                replies = await self._store.append([batch for _, batch in due])
-            except RedisError as error:
-                self._unstored = writers | self._unstored
-                logger.warning("runs cannot be stored, trying again", error=type(error).__name__, runs=len(due))
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _AGAIN[1])
-                continue
-            wait = _AGAIN[0]
-            for (writer, batch), reply in zip(due, replies, strict=True):
-                self._answered(writer, batch, reply)
+    def _written(self, writer: Writer, at_once: bool) -> None:
+        self._appender.add(writer, len(self._writers), at_once=at_once)
 
     def _answered(self, writer: Writer, batch: Batch, reply: bytes) -> None:
         if reply == GONE:
             writer.append_again()
-            return self._written(writer)
+            return self._written(writer, at_once=True)
         if reply == TAKEN or (reply == ENDED and writer.feed.end is None):
             return self._lost(writer)
         writer.appended(batch)
@@ -239,30 +250,39 @@ class RunLog:
             return writer.feed
         if run not in self._mirrors:
             self._mirrors[run] = self._stale[run] = Feed(run)
-            for name, work in (("listen", self._listen), ("tend", self._tend), ("follow", self._follow)):
-                self._background.keep_up(name, work)
+            self._left.discard(following(run))
+            self._keep_reading()
         return self._mirrors[run]
 
-    def _leave(self, feed: Feed) -> None:
+    def _keep_reading(self) -> None:
+        for name, work in (("listen", self._listen), ("tend", self._tend), ("follow", self._follow)):
+            self._background.keep_up(name, work)
+
+    def _leave_feed(self, feed: Feed) -> None:
         if not feed.is_read and self._mirrors.get(feed.run) is feed:
             del self._mirrors[feed.run]
             self._stale.pop(feed.run, None)
-            self._left.add(feed.run)
-            self._background.keep_up("follow", self._follow)
+            self._leave(following(feed.run))
+
+    def _leave(self, key: str) -> None:
+        self._left.add(key)
+        self._background.keep_up("follow", self._follow)
 
     async def _follow(self) -> None:
         """Read what is new, of all runs in one round trip, and be told of what comes."""
         wait = _AGAIN[0]
-        while self._stale or self._left:
+        while self._stale or self._unasked or self._left:
             stale, self._stale = self._stale, {}
-            left, self._left = self._left - set(self._mirrors), set()
+            unasked, self._unasked = self._unasked, {}
+            left, self._left = self._left, set()
             feeds = [feed for feed in stale.values() if feed.end is None]
             try:
                 cursors = [(feed.run, feed.last) for feed in feeds]
-                news = await self._store.follow(cursors, process=self._process, left=left)
+                news, ends = await self._store.follow(cursors, list(unasked), process=self._process, left=left)
             except RedisError as error:
                 self._reading = False
                 self._stale = {run: feed for run, feed in (stale | self._stale).items() if run in self._mirrors}
+                self._unasked = {run: each for run, each in (unasked | self._unasked).items() if run in self._endings}
                 logger.warning("runs cannot be read, trying again", error=type(error).__name__)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _AGAIN[1])
@@ -270,44 +290,51 @@ class RunLog:
             wait, self._reading = _AGAIN[0], True
             for feed, events in zip(feeds, news, strict=True):
                 feed.add(events)
+            for ending, end in zip(unasked.values(), ends, strict=True):
+                if end is not None:
+                    ending.tell(end)
 
     async def _listen(self) -> None:
         """Hear what other processes have to say about runs, while there is anything to hear."""
-        await redis.listen(
-            self._url, channel_of(self._process), self._hear, lambda: bool(self._writers or self._mirrors)
-        )
+        await redis.listen(self._url, channel_of(self._process), self._hear, lambda: bool(self._writers) or self._reads)
 
     def _hear(self, message: redis.Message) -> None:
         if message["type"] == "subscribe":
             self._told = True
             # Much may have been said before.
-            self._look_at_mirrors()
+            self._look_again()
             self._doubt()
         else:
-            run_id, word = message["data"].decode().split()
-            self._hear_of(UUID(run_id), word)
+            run_id, word, *more = message["data"].decode().split(" ", 3)
+            self._hear_of(UUID(run_id), word, *more)
 
-    def _hear_of(self, run: UUID, word: str) -> None:
-        writer = self._writers.get(run)
+    def _hear_of(self, run: UUID, word: str, seq: str = "", content: str = "") -> None:
         if word == "+":
             if run in self._mirrors:
                 self._stale[run] = self._mirrors[run]
-            self._background.keep_up("follow", self._follow)
+                self._background.keep_up("follow", self._follow)
+        elif word == "=":
+            if (ending := self._endings.get(run)) is not None:
+                ending.tell(decode_end(int(seq), content))
         elif word == "-":
             # Perhaps it was an earlier writer of this process that lost the run.
             self._doubt()
-        elif writer is not None:
+        elif (writer := self._writers.get(run)) is not None:
             writer.stop(int(word))
+
+    @property
+    def _reads(self) -> bool:
+        return bool(self._mirrors or self._endings)
 
     async def _tend(self) -> None:
         """Say that our writers are alive, and where we follow others, end those that are not."""
-        while self._writers or self._mirrors:
+        while self._writers or self._reads:
             await self._beat()
-            if self._mirrors:
+            if self._reads:
                 with suppress(RedisError):
                     await self.reap()
             # The store may have forgotten to tell us.
-            self._look_at_mirrors()
+            self._look_again()
             await asyncio.sleep(self._lease / 3)
 
     def _doubt(self) -> None:
@@ -333,9 +360,10 @@ class RunLog:
             if writers[run].feed.end is None:
                 self._lost(writers[run])
 
-    def _look_at_mirrors(self) -> None:
-        if self._mirrors:
+    def _look_again(self) -> None:
+        if self._reads:
             self._stale |= self._mirrors
+            self._unasked |= self._endings
             self._background.keep_up("follow", self._follow)
 
 

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from redis.exceptions import NoScriptError
 
+from config.background import Background
 from config.redis import Redis
-from llm.runs.events import ATTEMPT, Event, decode, encode
+from llm.runs.events import ATTEMPT, End, Event, decode, encode
+from llm.runs.rounds import Command, Rounds
 
 # Seconds that a run is kept after its last event.
 KEPT = 3600
@@ -22,6 +24,8 @@ KEPT = 3600
 _ALIVE = "runs:alive"
 # Lost runs that one script ends, at most: others wait for it.
 _REAPED_AT_ONCE = 100
+# ... and runs to which one script appends.
+_APPENDED_AT_ONCE = 100
 
 INTERRUPTED = "interrupted"
 
@@ -55,7 +59,8 @@ class Batch:
 def channel_of(process: str) -> str:
     """Return where a process is told about runs that it follows or writes.
 
-    "run +": there are new events. "run -": it is not the writer any more. "run 12": stop, 12 was seen.
+    "run +": there are new events. "run -": it is not the writer any more. "run 12": stop, 12 was seen. "run = 13 {…}":
+    the end, with its number; who waits for nothing else need not read it.
     """
     return f"runs:told:{process}"
 
@@ -64,9 +69,15 @@ def channel_of(process: str) -> str:
 # else one of these. "gone": Redis has lost the run. "taken": another attempt writes it now.
 APPENDED, ENDED, TAKEN, GONE = b"ok", b"ended", b"taken", b"gone"
 
-_NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+_NOW = """
+local function now()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
 
-# Tells the processes that follow a run; one that does not listen any more is forgotten.
+# Tells the processes that follow a run; one that does not listen any more is forgotten. Of the end the others are told,
+# too, that wait for nothing else.
 _TELL = """
 local function tell(run)
     for _, process in ipairs(redis.call('SMEMBERS', 'runs:followers:' .. run)) do
@@ -75,38 +86,61 @@ local function tell(run)
         end
     end
 end
+local function tell_end(run, seq, content)
+    for _, process in ipairs(redis.call('SMEMBERS', 'runs:awaited:' .. run)) do
+        redis.call('PUBLISH', 'runs:told:' .. process, run .. ' = ' .. string.format('%.0f', seq) .. ' ' .. content)
+    end
+    redis.call('DEL', 'runs:awaited:' .. run)
+end
 """
 
+# Takes the batches as one JSON text: an argument for each of their parts costs several times as much.
 _APPEND = (
     _NOW
     + _TELL
     + """
-local state = redis.call('HMGET', KEYS[2], 'writer', 'ended', 'stop', 'seq')
-if state[2] then return 'ended' end
-if state[1] and state[1] ~= ARGV[1] then return 'taken' end
-if not state[1] then
-    if ARGV[4] ~= '1' then return 'gone' end
-    redis.call('HSET', KEYS[2], 'writer', ARGV[1], 'process', ARGV[2], 'owner', ARGV[3])
-end
--- An append whose answer was lost is made again.
-local seq = tonumber(state[4] or 0)
-for i = 8, #ARGV, 3 do
-    if tonumber(ARGV[i]) > seq then
-        seq = tonumber(ARGV[i])
-        redis.call('XADD', KEYS[1], ARGV[i] .. '-0', ARGV[i + 1], ARGV[i + 2])
-        if ARGV[i + 1] == 'e' then redis.call('HSET', KEYS[2], 'ended', '1') end
+local process, keep = ARGV[1], ARGV[2]
+local function append(run, writer, owner, fresh, lease, entries)
+    local stream, hash = 'runs:events:' .. run, 'runs:state:' .. run
+    local state = redis.call('HMGET', hash, 'writer', 'ended', 'stop', 'seq')
+    if state[2] then return 'ended' end
+    if state[1] and state[1] ~= writer then return 'taken' end
+    if not state[1] then
+        if not fresh then return 'gone' end
+        redis.call('HSET', hash, 'writer', writer, 'process', process, 'owner', owner)
     end
+    -- An append whose answer was lost is made again.
+    local seq, ends = tonumber(state[4] or 0), false
+    for _, entry in ipairs(entries) do
+        if tonumber(entry[1]) > seq then
+            seq = tonumber(entry[1])
+            redis.call('XADD', stream, entry[1] .. '-0', entry[2], entry[3])
+            if entry[2] == 'e' then
+                ends = true
+                redis.call('HSET', hash, 'ended', '1')
+                tell_end(run, seq, entry[3])
+            end
+        end
+    end
+    redis.call('HSET', hash, 'seq', string.format('%.0f', seq))
+    -- In between the heartbeat does it.
+    if ends or fresh then
+        redis.call('EXPIRE', stream, keep)
+        redis.call('EXPIRE', hash, keep)
+        if ends then
+            redis.call('ZREM', KEYS[1], run)
+        elseif lease > 0 then
+            redis.call('ZADD', KEYS[1], now() + lease, run)
+        end
+    end
+    tell(run)
+    return state[3] or 'ok'
 end
-redis.call('HSET', KEYS[2], 'seq', string.format('%.0f', seq))
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-redis.call('EXPIRE', KEYS[2], ARGV[6])
-if ARGV[#ARGV - 1] == 'e' then
-    redis.call('ZREM', KEYS[3], ARGV[7])
-elseif ARGV[5] ~= '0' then
-    redis.call('ZADD', KEYS[3], now + ARGV[5], ARGV[7])
+local answers = {}
+for i, batch in ipairs(cjson.decode(ARGV[3])) do
+    answers[i] = append(unpack(batch))
 end
-tell(ARGV[7])
-return state[3] or 'ok'
+return answers
 """
 )
 
@@ -143,12 +177,14 @@ local function finish(stream, hash, run, outcome, data, keep)
     local last = newest and tonumber(string.match(newest[1], '%d+')) or 0
     last = math.min(last, tonumber(state[3] or last))
     local content = '{"outcome":' .. cjson.encode(outcome) .. ',"last":' .. string.format('%.0f', last)
-    redis.call('XADD', stream, string.format('%.0f-0', seq + 1), 'e', content .. ',"data":' .. data .. '}')
+    content = content .. ',"data":' .. data .. '}'
+    redis.call('XADD', stream, string.format('%.0f-0', seq + 1), 'e', content)
     redis.call('HSET', hash, 'ended', '1', 'seq', string.format('%.0f', seq + 1))
     redis.call('EXPIRE', stream, keep)
     redis.call('EXPIRE', hash, keep)
     redis.call('ZREM', 'runs:alive', run)
     tell(run)
+    tell_end(run, seq + 1, content)
     if state[4] then redis.call('PUBLISH', 'runs:told:' .. state[4], run .. ' -') end
     return 1
 end
@@ -161,7 +197,7 @@ _REAP = (
     _NOW
     + _FINISH
     + """
-local lost = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, ARGV[3])
+local lost = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now()), 'LIMIT', 0, ARGV[3])
 local ended = {}
 for _, run in ipairs(lost) do
     redis.call('ZREM', KEYS[1], run)
@@ -178,14 +214,14 @@ return ended
 _BEAT = (
     _NOW
     + """
-local lost = {}
+local lost, until_then = {}, now() + ARGV[1]
 for i = 3, #ARGV, 2 do
     local run = ARGV[i]
     local state = redis.call('HMGET', 'runs:state:' .. run, 'writer', 'ended')
     if state[2] or (state[1] and state[1] ~= ARGV[i + 1]) then
         lost[#lost + 1] = run
     elseif state[1] then
-        redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], run)
+        redis.call('ZADD', KEYS[1], 'XX', until_then, run)
         redis.call('EXPIRE', 'runs:events:' .. run, ARGV[2])
         redis.call('EXPIRE', 'runs:state:' .. run, ARGV[2])
     end
@@ -203,42 +239,48 @@ class Store:
     Every method raises redis.exceptions.RedisError where Redis is away.
     """
 
-    def __init__(self, redis: Redis, *, lease: float) -> None:
+    def __init__(self, redis: Redis, background: Background, *, lease: float) -> None:
         self._redis = redis
-        self._lease = str(round(lease * 1000))
+        self._rounds = Rounds(redis, background)
+        self._lease = round(lease * 1000)
 
     async def append(self, batches: Sequence[Batch]) -> list[bytes]:
         """Append to many runs in one round trip; returns what became of each batch."""
-        return await self._run_all(
-            [(_APPEND, [*_keys(batch.run), _ALIVE], self._arguments(batch)) for batch in batches]
-        )
+        several = [batches[start : start + _APPENDED_AT_ONCE] for start in range(0, len(batches), _APPENDED_AT_ONCE)]
+        calls = [(_APPEND, [_ALIVE], [some[0].process, KEPT, self._in_json(some)]) for some in several]
+        return [answer for answers in await self._run_all(calls) for answer in answers]
 
     async def read(self, cursors: Sequence[tuple[UUID, int]]) -> list[list[Event]]:
         """Return the events of each run after a number, all in one round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for run, after in cursors:
-            pipeline.xrange(_keys(run)[0], f"({after}-0")
-        return [[decode(entry) for entry in entries] for entries in await pipeline.execute()]
+        replies = await self._ask([_range(run, after) for run, after in cursors])
+        return [decode(entries, after) for (_, after), entries in zip(cursors, replies, strict=True)]
 
     async def follow(
-        self, cursors: Sequence[tuple[UUID, int]], *, process: str, left: Iterable[UUID] = ()
-    ) -> list[list[Event]]:
-        """Return what `read` does; from now on the process is told of more, and not any more about the runs it left."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for run in left:
-            pipeline.srem(_followers(run), process)
+        self,
+        cursors: Sequence[tuple[UUID, int]],
+        awaited: Sequence[UUID],
+        *,
+        process: str,
+        left: Iterable[str] = (),
+    ) -> tuple[list[list[Event]], list[End | None]]:
+        """Return what `read` does, and the ends of the runs of which nothing else is wanted, None before it.
+
+        From now on the process is told of more, and not any more of what it left: see `following` and `awaiting`.
+        """
         # Registered before it is read, so that nothing comes in between unnoticed.
-        for run, after in cursors:
-            pipeline.sadd(_followers(run), process)
-            pipeline.expire(_followers(run), KEPT)
-            pipeline.xrange(_keys(run)[0], f"({after}-0")
-        replies = [reply for reply in await pipeline.execute() if isinstance(reply, list)]
-        return [[decode(entry) for entry in entries] for entries in replies]
+        begin: list[Command] = [("SREM", key, process) for key in left]
+        for key in (*(following(run) for run, _ in cursors), *(awaiting(run) for run in awaited)):
+            begin += [("SADD", key, process), ("EXPIRE", key, KEPT)]
+        news = [_range(run, after) for run, after in cursors]
+        newest = [("XREVRANGE", _keys(run)[0], "+", "-", "COUNT", 1) for run in awaited]
+        replies = (await self._ask([*begin, *news, *newest]))[len(begin) :]
+        events = [decode(entries, after) for (_, after), entries in zip(cursors, replies, strict=False)]
+        ends = [_end_among(entries) for entries in replies[len(cursors) :]]
+        return events, ends
 
     async def info(self, run: UUID) -> RunInfo | None:
         """Return what is known of a run, None where it does not exist any more, or not yet."""
-        awaiting: Any = self._redis.hmget(_keys(run)[1], ["owner", "seq", "ended"])
-        owner, seq, ended = await awaiting
+        ((owner, seq, ended),) = await self._ask([("HMGET", _keys(run)[1], "owner", "seq", "ended")])
         return None if owner is None else RunInfo(owner.decode(), int(seq or 0), ended is not None)
 
     async def take_over(self, run: UUID, *, writer: str, process: str, owner: str) -> int:
@@ -280,35 +322,66 @@ class Store:
         lost = await self._run(_BEAT, [_ALIVE], [self._lease, KEPT, *pairs])
         return [UUID(run.decode()) for run in lost]
 
-    def _arguments(self, batch: Batch) -> list[Any]:
-        head = [batch.writer, batch.process, batch.owner, "1" if batch.fresh else "0"]
-        entries = [field for event in batch.events for field in encode(event)]
-        return [*head, self._lease if batch.leased else "0", KEPT, str(batch.run), *entries]
+    def _in_json(self, batches: Sequence[Batch]) -> str:
+        """Return batches as the script takes them."""
+        parts = [
+            (
+                str(batch.run),
+                batch.writer,
+                batch.owner,
+                batch.fresh,
+                self._lease if batch.leased else 0,
+                encode(batch.events),
+            )
+            for batch in batches
+        ]
+        return json.dumps(parts, ensure_ascii=False)
 
     async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         return (await self._run_all([(script, keys, arguments)]))[0]
 
     async def _run_all(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
         """Run scripts in one round trip; what Redis has forgotten since its last start is loaded again."""
-        for known in (True, False):
-            pipeline = self._redis.pipeline(transaction=False)
-            for script, keys, arguments in calls:
-                if known:
-                    pipeline.evalsha(_DIGESTS[script], len(keys), *keys, *arguments)
-                else:
-                    pipeline.eval(script, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-            if not any(isinstance(reply, NoScriptError) for reply in replies):
-                break
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+        commands = [("EVALSHA", _DIGESTS[script], len(keys), *keys, *arguments) for script, keys, arguments in calls]
+        replies = await self._rounds.ask(commands)
+        forgotten = [position for position, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            again = await self._rounds.ask(
+                [("EVAL", calls[position][0], *commands[position][2:]) for position in forgotten]
+            )
+            for position, reply in zip(forgotten, again, strict=True):
+                replies[position] = reply
+        return _without_errors(replies)
+
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        return _without_errors(await self._rounds.ask(commands))
 
 
-def _followers(run: UUID) -> str:
+def following(run: UUID) -> str:
+    """Return the key of the processes that are told of a run's events."""
     return f"runs:followers:{run}"
+
+
+def awaiting(run: UUID) -> str:
+    """Return the key of the processes that are told of a run's end."""
+    return f"runs:awaited:{run}"
 
 
 def _keys(run: UUID) -> list[str]:
     return [f"runs:events:{run}", f"runs:state:{run}"]
+
+
+def _range(run: UUID, after: int) -> Command:
+    return ("XRANGE", _keys(run)[0], f"({after}-0", "+")
+
+
+def _end_among(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> End | None:
+    events = decode(entries)
+    return events[-1] if events and isinstance(events[-1], End) else None
+
+
+def _without_errors(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -25,7 +25,7 @@ class Writer:
     """Writes one run; made by `RunLog.open` and `RunLog.take_over`.
 
     `on_stop` is called once, when somebody stops the run or another attempt has replaced this one. From then on
-    pieces are dropped.
+    pieces are dropped. `changed` is told of each new event, and whether the store is to have it at once.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Writer:
         leased: bool,
         base: int,
         on_stop: Callable[[], None],
-        changed: Callable[["Writer"], None],
+        changed: Callable[["Writer", bool], None],
         token: str,
     ) -> None:
         self.run = run
@@ -108,7 +108,7 @@ class Writer:
         last = self._seq if self.seen is None else min(self.seen, self._seq)
         end = End(self._seq + 1, outcome, last, data or {})
         self.feed.add([end])
-        self._changed(self)
+        self._changed(self, True)
         return end
 
     def stop(self, seen: int) -> None:
@@ -184,7 +184,7 @@ class Writer:
         self.feed.add([Delta(self._seq, text, self._restart)])
         self._restart = False
         self.settled.clear()
-        self._changed(self)
+        self._changed(self, self._seq == self._base + 1)
 
     def _cancel_pending(self) -> None:
         if self._emitting is not None:

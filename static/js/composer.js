@@ -35,7 +35,31 @@ export class Composer {
     for (const suggestion of panel.querySelectorAll('[data-part="suggestion"]')) {
       suggestion.addEventListener("click", () => this.fill(suggestion.textContent));
     }
+    this.editing = null; // while another text is edited here: {draft, left}
+    this.editBar = part(panel, "editing");
+    part(panel, "leave")?.addEventListener("click", () => this.leave());
+    this.field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.editing) this.leave();
+    });
     this.changed();
+  }
+
+  // Has another text edited in place of the draft, which comes back afterwards; `left()` is called then.
+  edit(text, left) {
+    this.leave();
+    this.editing = { draft: this.field.value, left };
+    this.editBar.hidden = false;
+    this.fill(text);
+  }
+
+  leave() {
+    if (!this.editing) return;
+    const { draft, left } = this.editing;
+    this.editing = null;
+    this.editBar.hidden = true;
+    this.field.value = draft;
+    this.changed();
+    left();
   }
 
   // A closed composer can be written in, but sends nothing.
@@ -60,7 +84,8 @@ export class Composer {
     this.setSending(true);
     try {
       await this.send(text);
-      this.field.value = "";
+      if (this.editing) this.leave();
+      else this.field.value = "";
       this.changed();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -87,7 +112,7 @@ export class Composer {
   changed() {
     this.refusal.hidden = true;
     this.field.removeAttribute("aria-invalid");
-    sessionStorage.setItem(this.draft, this.field.value);
+    if (!this.editing) sessionStorage.setItem(this.draft, this.field.value);
     const count = length(this.field.value.trim());
     this.counter.hidden = count < NEARLY;
     this.counter.textContent = `${count.toLocaleString("en")} of ${LONGEST.toLocaleString("en")}`;

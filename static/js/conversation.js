@@ -1,12 +1,14 @@
 // The list of questions and answers in a panel.
 
+import { dressCode, makeCopyButton } from "./copying.js";
+import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
 
 const NOTES = {
   stopped: "Stopped by you.",
   interrupted: "The server stopped before the answer was complete. Please ask again.",
 };
-const NEAR_THE_END = 48; // pixels
+const NEAR_THE_END = 64; // pixels
 
 export function part(root, name) {
   return root.querySelector(`[data-part="${name}"]`);
@@ -30,14 +32,41 @@ export class Conversation {
   }
 
   add(question) {
-    const element = this.blank.content.firstElementChild.cloneNode(true);
-    part(element, "question").textContent = question;
-    this.list.append(element);
+    const exchange = this.make(question);
+    this.list.append(exchange.element);
+    this.exchanges.push(exchange);
     this.empty.hidden = true;
     this.following = true;
-    const exchange = new Exchange(this, element);
     exchange.dress();
     return exchange;
+  }
+
+  // Adds earlier exchanges, oldest first. `fill(exchange, item)` is to complete each.
+  prepend(items, fill) {
+    const exchanges = items.map((item) => this.make(item.question));
+    this.list.prepend(...exchanges.map((exchange) => exchange.element));
+    this.exchanges.unshift(...exchanges);
+    exchanges.forEach((exchange, place) => fill(exchange, items[place]));
+  }
+
+  // Changes something above what one reads, which stays where it is.
+  changeAbove(change) {
+    const below = this.log.scrollHeight - this.log.scrollTop;
+    this.following = false;
+    change();
+    this.log.scrollTop = this.log.scrollHeight - below;
+  }
+
+  make(question) {
+    const element = this.blank.content.firstElementChild.cloneNode(true);
+    part(element, "question").textContent = question;
+    return new Exchange(this, element);
+  }
+
+  remove(exchange) {
+    exchange.element.remove();
+    this.exchanges.splice(this.exchanges.indexOf(exchange), 1);
+    this.empty.hidden = this.exchanges.length > 0;
   }
 
   // Someone who reads further up is left there.
@@ -55,7 +84,8 @@ export class Exchange {
     this.conversation = conversation;
     this.element = element;
     this.answer = part(element, "answer");
-    this.text = null;
+    this.growing = null;
+    makeCopyButton(part(element, "copy"), () => this.answer.innerText.trim(), (words) => conversation.announce(words));
   }
 
   get pollUrl() {
@@ -66,37 +96,56 @@ export class Exchange {
     if (this.element.dataset.state === "pending") this.answer.textContent = words;
   }
 
+  // Another version of the answer, perhaps to another question.
+  begin(question) {
+    part(this.element, "question").textContent = question;
+    this.element.dataset.state = "pending";
+    this.element.dataset.error = "";
+    this.growing = null;
+    this.fill({});
+    this.conversation.following = true;
+    this.dress();
+  }
+
   append(text) {
-    if (this.text === null) {
+    if (this.growing === null) {
       this.element.dataset.state = "streaming";
-      this.text = document.createTextNode("");
-      this.answer.replaceChildren(this.text);
+      this.growing = new Growing(this.answer);
     }
-    this.text.appendData(text);
+    this.growing.append(text);
     this.conversation.toEnd();
   }
 
   // Another model begins anew: what was shown is not part of its answer.
   restart() {
-    this.text = null;
+    this.growing = null;
   }
 
   // `facts`: state, html, error, provider, model, fallback, first_token_ms, total_ms
   end(facts) {
+    this.show(facts);
+    const note = part(this.element, "note").textContent;
+    this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
+  }
+
+  show(facts) {
     const data = this.element.dataset;
     data.state = facts.state;
     data.error = facts.error ?? "";
     data.pollUrl = "";
+    this.fill(facts);
+    if (facts.html !== undefined) setHtml(this.answer, facts.html);
+    this.growing = null;
+    this.dress();
+  }
+
+  fill(facts) {
+    const data = this.element.dataset;
     data.provider = facts.provider ?? "";
     data.model = facts.model ?? "";
     data.fallback = facts.fallback ? "true" : "";
     data.firstTokenMs = facts.first_token_ms ?? "";
     data.totalMs = facts.total_ms ?? "";
-    if (facts.html !== undefined) setHtml(this.answer, facts.html);
-    this.text = null;
-    this.dress();
-    const note = part(this.element, "note").textContent;
-    this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
   }
 
   // Words for what is known about the answer, whether it came with the page or just now.
@@ -111,6 +160,10 @@ export class Exchange {
     const footnote = part(this.element, "footnote");
     footnote.textContent = this.facts().join(" · ");
     footnote.hidden = footnote.textContent === "";
+    const hasEnded = state !== "pending" && state !== "streaming";
+    part(this.element, "tools").hidden = !hasEnded;
+    part(this.element, "copy").hidden = this.answer.textContent.trim() === "";
+    if (hasEnded) dressCode(this.answer, (words) => this.conversation.announce(words));
     this.conversation.toEnd();
   }
 

@@ -1,94 +1,136 @@
 // A step: the question, the proposed query with its verdict, the buttons that decide, and what came out.
 
 import { part } from "./conversation.js";
-import { resultTable } from "./data-agent-table.js";
+import { Answer } from "./data-agent-answer.js";
+import { Clarification } from "./data-agent-clarification.js";
+import { Editor } from "./data-agent-editor.js";
+import { Expiry } from "./data-agent-expiry.js";
+import { showFacts } from "./data-agent-facts.js";
+import { Result } from "./data-agent-result.js";
+import { SHOWN_AS } from "./data-agent-states.js";
+import { Verdict } from "./data-agent-verdict.js";
+import { highlight } from "./sql-highlight.js";
 
-const HEADINGS = {
-  proposed: "Proposed query",
-  blocked: "Refused query",
-  expired: "Proposed query",
-  approved: "Approved query",
-  executed: "Approved query",
-  answered: "Answer",
-  failed: "Failed query",
-  rejected: "Rejected query",
-  skipped: "Skipped question",
-};
-const BADGES = {
-  proposed: ["Your decision", "accent"],
-  blocked: ["Refused by the guard", "danger"],
-  expired: ["Too old: check it again", "warn"],
-  approved: ["Running", "accent"],
-  executed: ["Run", "accent"],
-  answered: ["Answered", "ok"],
-  failed: ["Failed", "danger"],
-  rejected: ["Rejected", "muted"],
-  skipped: ["Skipped", "muted"],
-};
-const UNDECIDED = new Set(["proposed", "blocked", "expired"]);
-let count = 0;
+const TUCKED_AWAY = new Set(["answered", "executed", "continued", "rejected", "skipped"]);
+const LABELS = [["sql-label", "sql"], ["reason-label", "reason"], ["reply-label", "reply"]];
 
 export class Step {
-  // `decide(frame)` sends a decision.
-  constructor(blank, decide) {
+  // `decide(frame)` sends a decision, `check(frame)` has a text looked at; both return whether there is a connection.
+  // `say(text)` tells those who do not see it, `trace(step, row)` shows a row of a result, `again(question)` lets the
+  // person ask once more.
+  constructor(blank, { decide, check, say, trace, again }) {
     this.element = blank.content.firstElementChild.cloneNode(true);
     this.decide = decide;
-    this.sql = part(this.element, "sql");
-    this.label();
+    this.again = again;
+    this.say = say;
+    this.card = part(this.element, "card");
+    this.answer = new Answer(this.element, trace);
+    this.clarification = new Clarification(this.element, (decision) => this.send(decision));
+    this.editor = new Editor(this.element, () => this.edited());
+    this.verdict = new Verdict(this.element, (sql, number) => check({ step: this.data.id, sql, number }));
+    this.result = new Result(this.element, { say, complain: (sentence) => this.complain(sentence) });
+    this.expiry = new Expiry(part(this.element, "expiry"), {
+      soon: () => say("Less than a minute is left to approve the query."),
+      expired: () => this.expired(),
+    });
+    this.listen();
+  }
+
+  listen() {
     this.on("approve", "click", () => this.approve());
     this.on("check", "click", () => this.check());
     this.on("undo", "click", () => this.undo());
-    this.on("skip", "click", () => this.decide({ type: "skip", step: this.data.id }));
-    this.on("reject", "click", () => this.setRejecting(true));
+    this.on("skip", "click", () => this.send({ type: "skip" }));
+    this.on("reject", "click", () => this.setRejecting(part(this.element, "rejecting").hidden));
+    this.on("again", "click", () => this.again(this.data.question));
     this.on("keep", "click", () => this.setRejecting(false));
-    this.on("sql", "input", () => this.edited());
+    this.on("verify", "click", () => this.decide({ type: this.data.verified ? "unverify" : "verify", step: this.data.id }));
     this.on("rejecting", "submit", (event) => {
       event.preventDefault();
-      this.reject();
+      this.send({ type: "reject", reason: part(this.element, "reason").value.trim() });
     });
-    this.on("card", "keydown", (event) => this.key(event));
   }
 
   on(name, event, listener) {
     part(this.element, name).addEventListener(event, listener);
   }
 
-  // Labels need ids, which must differ from step to step.
-  label() {
-    count += 1;
-    for (const [label, field] of [["sql-label", "sql"], ["reason-label", "reason"]]) {
-      const id = `step-${count}-${field}`;
-      part(this.element, field).id = id;
-      part(this.element, label).htmlFor = id;
+  // Ids come from the step, so that its address can be kept and labels belong to one step only.
+  label({ id, number }) {
+    this.element.id = `step-${id}`;
+    for (const [label, field] of LABELS) {
+      part(this.element, field).id = `step-${id}-${field}`;
+      part(this.element, label).htmlFor = `step-${id}-${field}`;
     }
-    const heading = part(this.element, "heading");
-    heading.id = `step-${count}-heading`;
-    part(this.element, "card").setAttribute("aria-labelledby", heading.id);
+    part(this.element, "heading").id = `step-${id}-heading`;
+    this.card.setAttribute("aria-labelledby", `step-${id}-heading`);
+    part(this.element, "scroll").setAttribute("aria-label", `Table of step ${number}`);
+    part(this.element, "chart").setAttribute("aria-label", `Chart of step ${number}`);
+    part(this.element, "query").setAttribute("aria-label", `Query of step ${number}`);
+  }
+
+  // Whether it is for this person to say what becomes of it.
+  get isWaiting() {
+    return Boolean(this.data) && !this.working && !this.rights.readOnly && (this.isUndecided || this.data.state === "asking");
+  }
+
+  get isUndecided() {
+    return !SHOWN_AS[this.data.state].decided;
+  }
+
+  get isEdited() {
+    return this.editor.text !== this.data.sql;
+  }
+
+  // Another step of the same question has come.
+  follow() {
+    this.isFollowed = true;
+    part(this.element, "after-failure").hidden = true;
   }
 
   focus() {
-    part(this.element, "card").focus({ preventScroll: true });
+    const wanted = this.isWaiting && this.data.state === "asking" ? part(this.element, "reply") : this.card;
+    wanted.focus({ preventScroll: true });
   }
 
-  show(data) {
-    const editing = this.data && this.data.sql === data.sql && this.isEdited();
+  // Brings it into sight: from its top where it is higher than the window.
+  reveal() {
+    const block = this.card.offsetHeight > window.innerHeight ? "start" : "nearest";
+    this.card.scrollIntoView({ block });
+  }
+
+  // `rights`: `readOnly` in a colleague's conversation, `mayVerify` for staff.
+  show(data, rights) {
+    const keepsEdit = this.data?.sql === data.sql && this.isEdited;
+    const isChanged = this.data?.state !== data.state;
+    if (!this.data) this.label(data);
     this.data = data;
+    this.rights = rights;
+    const { busy } = SHOWN_AS[data.state];
     this.element.dataset.state = data.state;
-    const [badge, tone] = BADGES[data.state];
-    this.text("question", data.question);
-    this.text("heading", HEADINGS[data.state]);
+    this.showHead();
+    this.text("error", data.error);
+    this.answer.show(data);
+    this.clarification.show(data, rights.readOnly);
+    this.showQuery(keepsEdit);
+    this.result.show(data);
+    this.showVerified();
+    part(this.element, "after-failure").hidden = data.state !== "failed" || rights.readOnly || this.isFollowed;
+    if (isChanged) this.setRejecting(false);
+    this.setWorking(Boolean(busy));
+    this.expiry.watch(data.state === "proposed" && !rights.readOnly ? data.expires_in : null);
+  }
+
+  showHead() {
+    const { state, question, note, source, columns, part: place, parts } = this.data;
+    const { heading, badge, tone } = SHOWN_AS[state];
+    this.text("question", place > 1 ? "" : question);
+    this.text("heading", heading);
+    this.text("place", place > 1 || state === "continued" ? `Step ${place} of at most ${parts}` : "");
     this.text("badge", badge);
     part(this.element, "badge").dataset.tone = tone;
-    this.text("note", data.note);
-    this.text("explanation", data.explanation);
-    this.text("error", data.error);
-    this.showQuery(editing);
-    this.showReasons();
-    this.showFacts();
-    this.showResult();
-    this.setRejecting(false);
-    this.setWorking(data.state === "approved" || data.state === "executed");
-    this.watchExpiry();
+    // Whose question is answered matters also when the answer is there.
+    this.text("note", this.isUndecided || (source === "verified" && columns.length) ? note : "");
   }
 
   // An element without text is not shown.
@@ -98,111 +140,108 @@ export class Step {
     element.hidden = text === "";
   }
 
-  showQuery(editing) {
-    const undecided = UNDECIDED.has(this.data.state);
-    part(this.element, "editing").hidden = !undecided;
-    part(this.element, "query").hidden = undecided || this.data.sql === "";
-    part(this.element, "code").textContent = this.data.sql;
-    if (!editing) this.sql.value = this.data.sql;
-    this.edited();
+  showQuery(keepsEdit) {
+    const { explanation, sql, state } = this.data;
+    const editable = this.isUndecided && !this.rights.readOnly;
+    part(this.element, "about-query").hidden = sql === "" && !editable;
+    this.text("explanation", explanation);
+    part(this.element, "editing").hidden = !editable;
+    part(this.element, "query").hidden = editable || sql === "";
+    part(this.element, "code").replaceChildren(highlight(sql));
+    part(this.element, "actions").hidden = !editable;
+    this.tuckAway(TUCKED_AWAY.has(state) && sql !== "");
+    if (!keepsEdit) this.editor.text = sql;
+    if (editable) this.edited();
+    else this.verdict.hide();
+    showFacts(part(this.element, "facts"), this.data, this.isUndecided);
   }
 
-  showReasons() {
-    const reasons = this.data.state === "blocked" ? this.data.reasons : [];
-    part(this.element, "reasons-box").hidden = reasons.length === 0;
-    part(this.element, "reasons").replaceChildren(...reasons.map((reason) => create("li", reason)));
+  // Once something else matters more, what is known of the query is a line that opens.
+  tuckAway(away) {
+    const about = part(this.element, "about-query");
+    const more = part(this.element, "more");
+    more.hidden = !away;
+    if (away) part(more, "more-place").append(about);
+    else more.before(about);
   }
 
-  showFacts() {
-    const { tables, columns_read: columns, warnings, estimated_rows: rows, source, provider, model, fallback } = this.data;
-    const facts = [];
-    if (tables.length && UNDECIDED.has(this.data.state)) {
-      const read = tables.map((table) => {
-        const names = columns.filter((name) => name.startsWith(`${table}.`)).map((name) => name.slice(table.length + 1));
-        return names.length ? `${table} (${names.join(", ")})` : table;
-      });
-      facts.push(["Reads", read.join("; ")]);
-    }
-    if (this.data.state === "proposed") {
-      facts.push(["Guard", ["Allowed.", ...warnings].join(" ")]);
-      if (rows !== null) facts.push(["Expected", `about ${rows.toLocaleString("en")} ${rows === 1 ? "row" : "rows"}`]);
-    }
-    if (source === "verified") facts.push(["Written by", "staff, as a verified question"]);
-    else if (source === "edited") facts.push(["Written by", "you"]);
-    else if (model) facts.push(["Written by", `${provider} · ${model}${fallback ? ", as a fallback" : ""}`]);
-    if (this.data.reason) facts.push(["Rejected because", this.data.reason]);
-    const list = part(this.element, "facts");
-    list.replaceChildren(...facts.map(([name, value]) => {
-      const pair = document.createElement("div");
-      pair.append(create("dt", name), create("dd", value));
-      return pair;
-    }));
-    list.hidden = facts.length === 0;
-  }
-
-  showResult() {
-    const { state, answer, answer_source: source, columns } = this.data;
-    this.text("answer", answer);
-    part(this.element, "answer-box").hidden = answer === "";
-    const by = source === "model" ? "Worded by the model; the table below is the source." : "Made from the table below, without the model.";
-    part(this.element, "footnote").textContent = by;
-    const result = part(this.element, "result");
-    result.hidden = columns.length === 0;
-    if (columns.length) result.replaceChildren(resultTable(this.data));
-    part(this.element, "query").open = state === "failed";
-  }
-
-  isEdited() {
-    return this.sql.value !== this.data.sql;
+  showVerified() {
+    const { state, verified } = this.data;
+    part(this.element, "verified").hidden = !verified;
+    const button = part(this.element, "verify");
+    button.hidden = !this.rights.mayVerify || !["answered", "continued"].includes(state);
+    button.setAttribute("aria-pressed", String(verified));
+    button.textContent = verified ? "No longer verified" : "Mark as verified";
   }
 
   edited() {
-    const undecided = UNDECIDED.has(this.data.state);
-    const toCheck = this.data.state !== "proposed" || this.isEdited();
-    part(this.element, "actions").hidden = !undecided;
+    const edited = this.isEdited;
+    const toCheck = this.data.state !== "proposed" || edited;
     part(this.element, "approve").hidden = toCheck;
-    part(this.element, "check").hidden = !toCheck;
-    part(this.element, "undo").hidden = !this.isEdited();
-    part(this.element, "keys").hidden = toCheck;
-    this.sql.rows = Math.min(24, Math.max(3, this.sql.value.split("\n").length));
+    part(this.element, "check").hidden = !toCheck || this.editor.text.trim() === "";
+    part(this.element, "check").textContent = edited ? "Use my version" : "Check again";
+    part(this.element, "enter-does").textContent = toCheck ? (edited ? "uses it" : "checks it") : "approves";
+    part(this.element, "undo").hidden = !edited;
+    if (edited) this.verdict.edited(this.editor.text);
+    else this.verdict.show(this.data);
+  }
+
+  // The verdict on a text that is being written.
+  checked(verdict) {
+    if (!this.isWaiting || !this.verdict.arrived(verdict)) return;
+    const { tables, columns_read, estimated_rows, estimated_cost } = verdict;
+    const facts = { ...this.data, tables, columns_read, estimated_rows, estimated_cost, source: "edited" };
+    showFacts(part(this.element, "facts"), facts, true);
   }
 
   undo() {
-    this.sql.value = this.data.sql;
+    this.editor.text = this.data.sql;
     this.edited();
-    this.sql.focus();
+    showFacts(part(this.element, "facts"), this.data, true);
+    this.editor.focus();
   }
 
   // What is approved is the text that is shown: the server runs it only if this is its SHA-256.
   approve() {
-    this.decide({ type: "approve", step: this.data.id, sha256: this.data.sha256 });
+    this.send({ type: "approve", sha256: this.data.sha256 });
   }
 
   check() {
-    this.decide({ type: "edit", step: this.data.id, sql: this.sql.value });
+    if (this.editor.text.trim() !== "") this.send({ type: "edit", sql: this.editor.text });
   }
 
-  reject() {
-    const reason = part(this.element, "reason").value.trim();
-    this.decide({ type: "reject", step: this.data.id, reason });
+  send(decision) {
+    if (!this.isWaiting) return;
+    this.complain("");
+    if (this.decide({ ...decision, step: this.data.id })) this.setWorking(true);
+    else this.complain("There is no connection right now. It comes back by itself; please try again in a moment.");
+  }
+
+  complain(sentence) {
+    this.text("trouble", sentence);
   }
 
   setRejecting(rejecting) {
     const form = part(this.element, "rejecting");
     if (form.hidden === !rejecting) return;
     form.hidden = !rejecting;
+    part(this.element, "reject").setAttribute("aria-expanded", String(rejecting));
     if (rejecting) part(this.element, "reason").focus();
-    else if (UNDECIDED.has(this.data.state)) part(this.element, "reject").focus();
+    else if (this.isWaiting) part(this.element, "reject").focus();
   }
 
   setWorking(working) {
+    const controls = this.element.querySelectorAll('[data-part="actions"] button, .row-form :is(input, button)');
+    // A control that is disabled loses the focus; the card keeps it.
+    if (working && [...controls, this.editor.field].includes(document.activeElement)) this.card.focus({ preventScroll: true });
     this.working = working;
     this.element.setAttribute("aria-busy", String(working));
-    for (const control of this.element.querySelectorAll("button, textarea, input")) control.disabled = working;
+    for (const control of controls) control.disabled = working;
+    this.editor.field.readOnly = working;
   }
 
   key(event) {
-    if (this.working || !UNDECIDED.has(this.data.state) || event.isComposing) return;
+    if (!this.isWaiting || !this.isUndecided || event.isComposing || event.repeat) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       if (part(this.element, "approve").hidden) this.check();
@@ -213,16 +252,8 @@ export class Step {
     }
   }
 
-  watchExpiry() {
-    clearTimeout(this.expiry);
-    if (this.data.state !== "proposed" || this.data.expires_in === null) return;
-    const wait = Math.max(0, this.data.expires_in) * 1000;
-    this.expiry = setTimeout(() => this.show({ ...this.data, state: "expired" }), wait);
+  expired() {
+    this.show({ ...this.data, state: "expired" }, this.rights);
+    this.say(SHOWN_AS.expired.said);
   }
-}
-
-function create(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
 }

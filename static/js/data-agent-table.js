@@ -1,34 +1,157 @@
-// The result of a query as a table. Cells come as PostgreSQL writes them, and are shown so.
+// The result of a query as a table that can be sorted and turned over page by page.
 
-export function resultTable({ columns, rows, row_count: count, cut, limit, duration_ms: duration }) {
-  const table = document.createElement("table");
-  table.createCaption().textContent = caption(count, rows.length, cut, limit, duration);
-  const head = table.createTHead().insertRow();
-  for (const column of columns) {
-    const cell = document.createElement("th");
-    cell.scope = "col";
-    cell.textContent = column.name;
-    cell.title = column.type;
-    cell.classList.toggle("number", column.numeric);
-    head.append(cell);
+import { comparison, formatter } from "./data-agent-cells.js";
+import { part } from "./conversation.js";
+
+const PAGE = 15; // rows
+const NO_PAGES = 20; // rows up to which all are shown: a page with a few would be a nuisance
+const LONG = 160; // characters of a cell that are shown at once
+const SHORT = 32; // characters of a column's longest cell, up to which its lines are not broken
+
+export class ResultTable {
+  // `root` holds the parts; `say(text)` tells those who do not see it.
+  constructor(root, say) {
+    this.root = root;
+    this.say = say;
+    this.table = root.querySelector("table");
+    part(root, "previous").addEventListener("click", () => this.turn(-1));
+    part(root, "next").addEventListener("click", () => this.turn(1));
   }
-  const body = table.createTBody();
-  for (const row of rows) {
-    const line = body.insertRow();
+
+  show({ columns, rows }) {
+    this.columns = columns;
+    this.given = rows;
+    this.rows = rows;
+    this.size = rows.length <= NO_PAGES ? NO_PAGES : PAGE;
+    this.page = 0;
+    this.sorted = null;
+    this.pointed = null;
+    this.formats = columns.map((column, place) => formatter(column, rows.map((row) => row[place])));
+    this.widths = this.formats.map((format, place) => width(rows.map((row) => row[place]), format));
+    this.head();
+    this.body();
+  }
+
+  head() {
+    const line = document.createElement("tr");
+    this.columns.forEach((column, place) => {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.classList.toggle("number", column.numeric);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.textContent = column.name;
+      button.title = `${column.type}: sort by this column`;
+      button.disabled = this.given.length < 2;
+      button.addEventListener("click", () => this.sort(place));
+      cell.append(button);
+      line.append(cell);
+    });
+    this.table.tHead.replaceChildren(line);
+  }
+
+  // The first click puts the interesting end on top: large numbers, or the beginning of the alphabet.
+  sort(place) {
+    const column = this.columns[place];
+    const first = column.numeric;
+    if (this.sorted?.place !== place) this.sorted = { place, falling: first };
+    else if (this.sorted.falling === first) this.sorted = { place, falling: !first };
+    else this.sorted = null;
+    this.order();
+    const how = this.showOrder();
+    this.say(how ? `Sorted by ${column.name}, ${how}.` : "In the order of the query.");
+  }
+
+  showOrder() {
+    const how = this.sorted ? (this.sorted.falling ? "descending" : "ascending") : null;
+    for (const [other, cell] of [...this.table.tHead.rows[0].cells].entries()) {
+      if (other === this.sorted?.place) cell.setAttribute("aria-sort", how);
+      else cell.removeAttribute("aria-sort");
+    }
+    return how;
+  }
+
+  // Shows a row, counted from 0 in the order of the query.
+  pointAt(row) {
+    this.sorted = null;
+    this.pointed = this.given[row];
+    this.order();
+    this.showOrder();
+    this.page = Math.floor(row / this.size);
+    this.body();
+    const line = this.table.tBodies[0].rows[row % this.size];
+    line?.scrollIntoView({ block: "center" });
+    line?.focus({ preventScroll: true });
+  }
+
+  order() {
+    this.rows = this.given;
+    if (this.sorted) {
+      const { place, falling } = this.sorted;
+      const compare = comparison(this.columns[place], falling);
+      this.rows = this.given.toSorted((a, b) => compare(a[place], b[place]));
+    }
+    this.page = 0;
+    this.body();
+  }
+
+  turn(pages) {
+    this.page = Math.min(Math.max(0, this.page + pages), Math.ceil(this.rows.length / this.size) - 1);
+    this.body();
+    this.say(part(this.root, "rows").textContent);
+  }
+
+  body() {
+    const first = this.page * this.size;
+    const shown = this.rows.slice(first, first + this.size);
+    this.table.tBodies[0].replaceChildren(...shown.map((row) => this.line(row)));
+    part(this.root, "pager").hidden = this.rows.length <= this.size;
+    part(this.root, "rows").textContent = `Rows ${first + 1} to ${first + shown.length} of ${this.rows.length}`;
+    setUsable(part(this.root, "previous"), this.page > 0);
+    setUsable(part(this.root, "next"), first + this.size < this.rows.length);
+  }
+
+  line(row) {
+    const line = document.createElement("tr");
+    if (row === this.pointed) {
+      line.className = "pointed";
+      line.tabIndex = -1;
+    }
     row.forEach((value, place) => {
       const cell = line.insertCell();
-      cell.textContent = value ?? "empty";
+      cell.className = this.widths[place];
       cell.classList.toggle("null", value === null);
-      cell.classList.toggle("number", columns[place].numeric);
+      cell.classList.toggle("number", this.columns[place].numeric);
+      if (value === null) cell.textContent = "empty";
+      else this.fill(cell, value, this.formats[place](value));
     });
+    return line;
   }
-  return table;
+
+  fill(cell, value, shown) {
+    if (shown !== value) cell.title = value;
+    if (shown.length <= LONG) {
+      cell.textContent = shown;
+      return;
+    }
+    const more = document.createElement("details");
+    const summary = document.createElement("summary");
+    const beginning = `${shown.slice(0, LONG)}…`;
+    summary.textContent = beginning;
+    more.append(summary, shown);
+    more.addEventListener("toggle", () => (summary.textContent = more.open ? "Show less" : beginning));
+    cell.append(more);
+  }
 }
 
-function caption(count, shown, cut, limit, duration) {
-  const parts = [`${count.toLocaleString("en")} ${count === 1 ? "row" : "rows"} in ${duration} ms.`];
-  if (cut) parts.push("The result was cut: it was longer than what is kept.");
-  else if (count > 0 && count === limit) parts.push(`The query stops at LIMIT ${limit}; there may be more.`);
-  if (shown < count) parts.push("The rows of this older result are not shown; ask again to see them.");
-  return parts.join(" ");
+function width(values, format) {
+  const longest = Math.max(0, ...values.map((value) => (value === null ? 0 : format(value).length)));
+  return longest <= SHORT ? "short" : "long";
+}
+
+// A button that is disabled loses the focus; this one only does nothing.
+function setUsable(button, usable) {
+  button.setAttribute("aria-disabled", String(!usable));
+  button.disabled = !usable && button !== document.activeElement;
 }

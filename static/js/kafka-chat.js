@@ -5,10 +5,13 @@
 
 import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
+import { Pace } from "./kafka-pace.js";
 import { Backoff, pause } from "./pause.js";
 
 const HOLD = 20; // seconds that the server may hold a request until there is an answer
 const PATIENCE = 35_000; // milliseconds after which a held request counts as lost
+const HELD = 1_000; // milliseconds from which on a request counts as held
+const CUT = 2; // held requests of a question that were cut or not held, after which the others are not held
 const FINISHED = ["answered", "failed", "stopped"];
 const NOT_STOPPED = "The answer could not be stopped";
 const UNREACHABLE = "The server cannot be reached. Your text is kept; please send it again in a moment.";
@@ -99,29 +102,30 @@ export class KafkaChat {
   // Returns what became of the question; asks for as long as it takes.
   async answerAt(url, exchange) {
     const backoff = new Backoff(500, 3000);
+    const pace = new Pace();
+    let cut = 0;
     for (;;) {
+      const holds = cut < CUT;
       const asked = performance.now();
-      let response, body;
-      try {
-        response = await fetch(`${url}&wait=${HOLD}`, { signal: AbortSignal.timeout(PATIENCE) });
-        body = await read(response);
-      } catch {
-        this.say("The server cannot be reached, trying again", "bad");
-        await pause(backoff.take());
+      const response = await look(holds ? `${url}&wait=${HOLD}` : url);
+      const held = performance.now() - asked >= HELD;
+      if (response === null || response.status >= 500 || response.status === 429) {
+        this.say(`The server ${response === null ? "cannot be reached" : "is busy"}, trying again`, "bad");
+        if (held) cut += 1;
+        await pause(Math.max(backoff.take(), Number(response?.headers.get("Retry-After") ?? 0) * 1000));
         continue;
       }
-      if (response.status < 500 && response.status !== 429) {
-        if (!response.ok) return { state: "failed", error: body?.error?.message };
-        if (FINISHED.includes(body.status)) return { ...body, ...body.timings, state: body.status };
-        this.say();
-        exchange.wait(body.status === "generating" ? "A worker is answering…" : "Processing…");
-      } else {
-        this.say("The server is busy, trying again", "bad");
-      }
+      const { body } = response;
+      if (!response.ok) return { state: "failed", error: body?.error?.message };
+      if (FINISHED.includes(body?.status)) return { ...body, ...body.timings, state: body.status };
+      backoff.reset();
+      exchange.wait(body?.status === "generating" ? "A worker is answering…" : "Processing…");
+      this.say(holds ? undefined : "Requests that wait are cut off on the way here: looking now and then");
       // A server that held the request has done the waiting.
-      if (performance.now() - asked < 1000) {
-        const wanted = response.ok ? 0 : Number(response.headers.get("Retry-After") ?? 0) * 1000;
-        await pause(Math.max(backoff.take(), wanted));
+      if (holds && held) cut = 0;
+      else {
+        cut += 1;
+        await pause(pace.take());
       }
     }
   }
@@ -129,6 +133,17 @@ export class KafkaChat {
   say(words, tone) {
     this.connection.textContent = words ?? (this.waiting ? "Waiting for a worker's answer" : "Ready");
     this.connection.dataset.tone = tone ?? (this.waiting ? "wait" : "good");
+  }
+}
+
+// Returns the response with what it carries, null where there was none in time.
+async function look(url) {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
+    const { ok, status, headers } = response;
+    return { ok, status, headers, body: await read(response) };
+  } catch {
+    return null;
   }
 }
 

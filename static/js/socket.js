@@ -7,6 +7,7 @@ const PING = 25_000; // milliseconds between signs of life
 const SILENCE = 10_000; // milliseconds for an answer to one, and for a connection to be made
 const DOUBT = 3_000; // milliseconds for an answer where there is reason to doubt
 const GONE = 1006;
+const IDLE = 3008; // nobody used the connection for long: it is made again when somebody does
 const OUR_FIRST_CODE = 4000; // the server's own close codes: trying again would end the same way
 
 // Events: "open", "frame" (detail: the frame), "lost" (detail: {final, code}).
@@ -17,6 +18,7 @@ export class Socket extends EventTarget {
     this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.backoff = new Backoff(500, 15_000);
     this.final = false;
+    this.paused = false;
     for (const event of ["online", "pageshow"]) window.addEventListener(event, () => this.wake());
     // A server on this machine can be reached without a network, too.
     window.addEventListener("offline", () => this.doubt());
@@ -50,6 +52,7 @@ export class Socket extends EventTarget {
   connect() {
     clearTimeout(this.retry);
     if (this.socket) return;
+    this.paused = false;
     const socket = new WebSocket(this.url);
     this.socket = socket;
     this.expect(socket, SILENCE);
@@ -93,7 +96,8 @@ export class Socket extends EventTarget {
     clearInterval(this.heart);
     clearTimeout(this.silence);
     this.final = code >= OUR_FIRST_CODE;
-    if (!this.final) this.retry = setTimeout(() => this.connect(), this.backoff.take());
+    this.paused = code === IDLE;
+    if (!this.final && !this.paused) this.retry = setTimeout(() => this.connect(), this.backoff.take());
     this.dispatchEvent(new CustomEvent("lost", { detail: { final: this.final, code } }));
   }
 }

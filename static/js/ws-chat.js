@@ -7,8 +7,12 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
+import { Earlier } from "./ws-earlier.js";
+import { Tools } from "./ws-tools.js";
 
 const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed", interrupted: "interrupted" };
+const PAUSED = "Paused, because nobody was here for a while. It goes on when you write";
+const UNCONNECTED = "There is no connection right now. Your text is kept; send it when the connection is back.";
 const ATTEMPTS = 3; // failed connections after which running answers come another way
 const AGAIN = 3_000; // milliseconds until the server is asked once more for what it could not look up
 
@@ -17,28 +21,82 @@ export class WsChat {
     this.connection = part(panel, "connection");
     this.stopButton = part(panel, "stop");
     this.conversation = new Conversation(panel);
-    this.composer = new Composer(panel, (text) => this.ask(text));
-    this.asked = null; // {text, resolve, reject}: sent, and neither accepted nor refused yet
+    this.composer = new Composer(panel, (text) => this.ask(text, this.edited));
+    this.edited = undefined; // the turn whose question is being edited
+    this.asked = null; // {text, turn, resolve, reject}: sent, and neither accepted nor refused yet
     this.unconfirmed = null; // a text that was sent over a connection that was lost before the reply
     this.running = new Map(); // by run: {seen, exchange}, where seen is the number of the last delta
     this.ended = new Set(this.conversation.exchanges.map((exchange) => exchange.element.dataset.run));
+    this.tools = new Map(); // by exchange
+    for (const exchange of this.conversation.exchanges) this.equip(exchange);
+    this.earlier = new Earlier(panel, this.conversation, (exchange, item) => this.fill(exchange, item));
+    this.anewButton = part(panel, "anew");
+    this.anewButton.addEventListener("click", () => this.clear());
     this.ready = false;
+    this.resuming = false; // after a pause: what is sent now goes out with the connection
     this.failed = 0; // attempts to connect since the last connection
     this.fallbacks = new Map(); // by run
     this.stopButton.addEventListener("click", () => this.stop());
-    this.update("Connecting…", "wait");
     this.socket = new Socket("/ws/chat/");
+    this.update("Connecting…", "wait");
+    // Whoever comes back to the panel is about to write.
+    panel.addEventListener("focusin", () => this.socket.paused && this.socket.wake());
     this.socket.addEventListener("frame", (event) => this.on(event.detail));
     this.socket.addEventListener("lost", (event) => this.lost(event.detail.final));
   }
 
-  ask(text) {
+  // With a turn, in place of its question and answer.
+  ask(text, turn) {
     return new Promise((resolve, reject) => {
-      this.asked = { text, resolve, reject };
-      if (!this.socket.send({ type: "ask", text })) {
-        this.refuse("There is no connection right now. Your text is kept; send it when the connection is back.");
-      }
+      this.asked = { text, turn, resolve, reject };
+      if (this.ready) this.sendAsked();
+      else if (this.socket.paused || this.resuming) this.socket.wake();
+      else this.refuse(UNCONNECTED);
     });
+  }
+
+  sendAsked() {
+    const { text, turn } = this.asked;
+    if (!this.socket.send(turn ? { type: "ask", text, turn } : { type: "ask", text })) this.refuse(UNCONNECTED);
+  }
+
+  async again(exchange) {
+    if (this.asked) return;
+    try {
+      await this.ask(part(exchange.element, "question").textContent, exchange.element.dataset.turn);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.composer.refuse(error.message);
+    }
+  }
+
+  edit(exchange) {
+    this.composer.edit(part(exchange.element, "question").textContent, () => (this.edited = undefined));
+    this.edited = exchange.element.dataset.turn;
+  }
+
+  clear() {
+    if (!this.socket.send({ type: "clear" })) this.composer.refuse("There is no connection right now.");
+  }
+
+  equip(exchange) {
+    this.tools.set(
+      exchange,
+      new Tools(exchange, {
+        again: () => this.again(exchange),
+        edit: () => this.edit(exchange),
+        rate: (run, rating, comment) => this.socket.send({ type: "rate", run, rating, comment }),
+      }),
+    );
+  }
+
+  // An exchange of the history.
+  fill(exchange, { turn, end, rating, comment }) {
+    Object.assign(exchange.element.dataset, { turn, run: end.run, rating: rating ?? "", comment });
+    this.ended.add(end.run);
+    exchange.show(factsOf(end));
+    this.equip(exchange);
+    this.update();
   }
 
   stop() {
@@ -52,32 +110,66 @@ export class WsChat {
   on(frame) {
     switch (frame.type) {
       case "ready":
-        return this.greeted(frame.run);
+        return this.greeted(frame);
       case "started":
-        return this.begin(frame.run, frame.question);
+        return this.begin(frame);
       case "delta":
         return this.extend(frame);
       case "end":
-        return this.end(frame.run, { ...frame, ...frame.timings, state: OUTCOMES[frame.outcome] });
+        return this.end(frame.run, factsOf(frame));
+      case "rated":
+        return this.toolsOf(frame.run)?.rated(frame.rating, frame.comment);
+      case "cleared":
+        return this.drop(frame.after);
       case "error":
         return this.refused(frame);
     }
   }
 
-  greeted(latest) {
+  greeted({ run: latest, after }) {
     this.ready = true;
+    this.resuming = false;
     this.failed = 0;
+    if (after) this.drop(after);
     for (const fallback of this.fallbacks.values()) fallback.close();
     this.fallbacks.clear();
     for (const run of this.running.keys()) this.resume(run);
     if (latest && !this.running.has(latest) && !this.ended.has(latest)) this.resume(latest);
+    if (this.asked) this.sendAsked();
     this.update();
   }
 
-  begin(run, question) {
+  // The conversation begins anew: these turns belong to the one before. Ids are in the order of time.
+  drop(after) {
+    const before = this.conversation.exchanges.filter(({ element }) => element.dataset.turn <= after);
+    for (const exchange of before) {
+      this.tools.delete(exchange);
+      this.conversation.remove(exchange);
+    }
+    if (before.length > 0) {
+      this.composer.leave();
+      this.conversation.announce("A new conversation has begun.");
+    }
+    this.earlier.forget();
+    if (document.activeElement === this.anewButton) this.composer.field.focus();
+    this.update();
+  }
+
+  toolsOf(run) {
+    return this.tools.get(this.conversation.exchanges.find(({ element }) => element.dataset.run === run));
+  }
+
+  begin({ run, turn, question }) {
     if (this.running.has(run) || this.ended.has(run)) return;
-    const exchange = this.conversation.add(question);
-    exchange.element.dataset.run = run;
+    let exchange = this.conversation.exchanges.find(({ element }) => element.dataset.turn === turn);
+    if (exchange) {
+      this.tools.get(exchange).begin();
+      exchange.begin(question);
+    } else {
+      exchange = this.conversation.add(question);
+      this.equip(exchange);
+    }
+    Object.assign(exchange.element.dataset, { run, turn });
     exchange.wait("Thinking…");
     this.running.set(run, { seen: 0, exchange });
     if (this.asked?.text === question) {
@@ -117,12 +209,15 @@ export class WsChat {
   }
 
   refused({ code, message, run }) {
+    if (this.asked && run === this.asked.turn) return this.refuse(message);
+    // A stop that came after the end: that is on its way, or there. Anything else said of what has ended is a rating.
+    if (code === "not_running") return;
+    if (run && this.ended.has(run)) return this.toolsOf(run)?.refused(message);
     if (run && code === "unknown_run") return this.end(run, { state: "interrupted" });
     if (run && code === "unavailable") return setTimeout(() => this.ready && this.resume(run), AGAIN);
-    // A stop that came after the end: that is on its way.
     if (run) return;
     if (this.asked) this.refuse(message);
-    else if (code === "no_visitor") this.composer.refuse(message);
+    else this.composer.refuse(message);
   }
 
   refuse(sentence) {
@@ -143,6 +238,11 @@ export class WsChat {
   }
 
   lost(final) {
+    this.resuming = this.socket.paused;
+    if (this.socket.paused) {
+      this.ready = false;
+      return this.update();
+    }
     this.failed = this.ready ? 0 : this.failed + 1;
     this.ready = false;
     if (this.asked) {
@@ -159,11 +259,22 @@ export class WsChat {
   // What can be done now, and a word for it.
   update(words, tone) {
     const writing = this.running.size > 0;
-    this.composer.setOpen(this.ready && !writing);
+    const usable = this.ready || this.socket.paused || this.resuming;
+    this.composer.setOpen(usable && !writing);
+    const last = this.conversation.exchanges.at(-1);
+    for (const [exchange, tools] of this.tools) tools.setLast(exchange === last && usable && !writing);
+    this.anewButton.hidden = this.conversation.exchanges.length === 0;
+    this.anewButton.disabled = writing || !this.ready;
     this.stopButton.hidden = !writing;
     this.stopButton.disabled = !this.ready;
+    if (!words && this.socket.paused) [words, tone] = [PAUSED, "idle"];
+    if (!words && this.resuming) [words, tone] = ["Connecting…", "wait"];
     if (!words && !this.ready) [words, tone] = ["Reconnecting…", "bad"];
     this.connection.textContent = words ?? (writing ? "The model is writing" : "Connected");
     this.connection.dataset.tone = tone ?? (writing ? "wait" : "good");
   }
+}
+
+function factsOf(end) {
+  return { ...end, ...end.timings, state: OUTCOMES[end.outcome] };
 }

@@ -48,6 +48,15 @@ def stranger(transactional_db: None) -> User:
 
 
 @pytest.fixture
+def staff(transactional_db: None) -> User:
+    """A user of staff who may use it and see personal data."""
+    user = User.objects.create_user("joan", is_staff=True)
+    codenames = ["use_data_agent", "see_personal_data"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return user
+
+
+@pytest.fixture
 def person(analyst: User) -> Person:
     """The analyst, as the audit log names them."""
     return Person(analyst.pk, analyst.username, "127.0.0.1")

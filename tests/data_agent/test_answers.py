@@ -1,10 +1,16 @@
+import uuid
+
 import pytest
 
 from data_agent import answers
 from data_agent.execution import ResultColumn
+from data_agent.prompts import Asked, Given
 
 COLUMNS = (ResultColumn("country", "text", False), ResultColumn("revenue", "numeric", True))
 ROWS = (("Germany", "1234.56"), ("Japan", "99.50"))
+STEP = uuid.uuid4()
+RESULT = Given(STEP, "SELECT", COLUMNS, ROWS, False)
+QUESTION = "What are the top 5 countries?"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +26,7 @@ ROWS = (("Germany", "1234.56"), ("Japan", "99.50"))
     ],
 )
 def test_numbers_from_the_rows_the_question_or_their_count_are_fine(text: str) -> None:
-    assert answers.rests_on(text, "What are the top 5 countries?", ROWS)
+    assert answers.trace(text, QUESTION, [RESULT]) is not None
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,7 @@ def test_numbers_from_the_rows_the_question_or_their_count_are_fine(text: str) -
     ],
 )
 def test_other_numbers_or_those_of_another_row_are_not(text: str) -> None:
-    assert not answers.rests_on(text, "What are the top 5 countries?", ROWS)
+    assert answers.trace(text, QUESTION, [RESULT]) is None
 
 
 def test_the_sentence_by_rule_names_the_first_row() -> None:
@@ -47,16 +53,31 @@ def test_the_sentence_by_rule_names_the_first_row() -> None:
     assert answers.sentence(COLUMNS, [], more=False) == "No rows match."
 
 
+def test_each_number_says_which_row_of_which_step_it_is_from() -> None:
+    older = Given(uuid.uuid4(), "SELECT", (ResultColumn("orders", "int8", True),), (("4711",),), False)
+    text = "Of 5 countries, Germany leads with $1,234.56. There were 4,711 orders in all, in 2 rows."
+    numbers = answers.trace(text, QUESTION, [older, RESULT])
+    assert numbers is not None
+    assert [(text[number.start : number.end], number.step, number.row) for number in numbers] == [
+        ("5", None, None),
+        ("1,234.56", STEP, 0),
+        ("4,711", older.step, 0),
+        ("2", None, None),
+    ]
+
+
 async def test_the_model_words_the_answer_if_its_numbers_hold() -> None:
-    found = await answers.answer("agent:countries", COLUMNS, ROWS, more=False)
+    found = await answers.answer(Asked("agent:countries"), [RESULT])
     assert found == answers.Answer("Most customers live in the country of the first row.", "model")
 
 
 @pytest.mark.parametrize("question", ["agent:down", "agent:invents"])
 async def test_a_failing_or_inventing_model_is_replaced_by_the_sentence(question: str) -> None:
-    found = await answers.answer(question, COLUMNS, ROWS, more=False)
-    assert found == answers.Answer("2 rows; the first: country Germany, revenue 1234.56.", "rule")
+    found = await answers.answer(Asked(question), [RESULT])
+    assert (found.text, found.source) == ("2 rows; the first: country Germany, revenue 1234.56.", "rule")
+    assert [(number.step, number.row) for number in found.numbers] == [(None, None), (STEP, 0)]
 
 
 async def test_no_rows_need_no_model() -> None:
-    assert await answers.answer("agent:countries", COLUMNS, [], more=False) == answers.Answer("No rows match.", "rule")
+    empty = Given(STEP, "SELECT", COLUMNS, (), False)
+    assert await answers.answer(Asked("agent:countries"), [empty]) == answers.Answer("No rows match.", "rule")

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -13,6 +15,10 @@ from data_agent.models import AuditEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ADA = Person(7, "ada", "192.0.2.1")
+OLDER = [
+    *("at", "kind", "session_id", "step_id", "person", "address", "question", "sql", "fingerprint", "verdict"),
+    *("rows", "bytes", "duration_ms", "error", "previous_hash"),
+]
 
 
 def _three() -> list[AuditEvent]:
@@ -54,9 +60,23 @@ def test_a_row_says_who_what_when_and_from_where() -> None:
 )
 def test_the_database_refuses_to_change_or_remove_rows(statement: str) -> None:
     event = audit.record("proposed", ADA)
-    with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
+        cursor.execute(statement)
+    # Whoever has the rights, or takes them back as the owner can, still meets the trigger.
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("GRANT UPDATE, DELETE, TRUNCATE ON da_audit_event TO CURRENT_USER")
         cursor.execute(statement)
     assert AuditEvent.objects.filter(pk=event.pk).exists()
+
+
+def test_nobody_has_the_right_to_change_the_log_not_even_its_owner() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT privilege_type FROM pg_class, aclexplode(relacl) WHERE relname = 'da_audit_event'"
+        )
+        granted = {row[0] for row in cursor.fetchall()}
+    assert {"SELECT", "INSERT"} <= granted
+    assert granted.isdisjoint({"UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES"})
 
 
 def test_the_trigger_holds_in_every_replication_role() -> None:
@@ -66,11 +86,13 @@ def test_the_trigger_holds_in_every_replication_role() -> None:
 
 
 def _tamper(statement: str, parameters: list[object]) -> None:
-    """Change the log as a superuser could who switches the trigger off."""
-    with connection.cursor() as cursor:
+    """Change the log as its owner could: they take the rights back and switch the trigger off."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("GRANT UPDATE, DELETE ON da_audit_event TO CURRENT_USER")
         cursor.execute("ALTER TABLE da_audit_event DISABLE TRIGGER da_audit_event_append_only")
         cursor.execute(statement, parameters)
         cursor.execute("ALTER TABLE da_audit_event ENABLE ALWAYS TRIGGER da_audit_event_append_only")
+        cursor.execute("REVOKE UPDATE, DELETE ON da_audit_event FROM CURRENT_USER")
 
 
 def test_a_changed_row_is_found() -> None:
@@ -119,6 +141,25 @@ def test_what_postgresql_cannot_store_is_made_visible_and_the_fingerprint_is_of_
     event = audit.record("blocked", ADA, sql=text)
     assert AuditEvent.objects.get(pk=event.pk).sql == "SELECT 1\ufffd; DROP \ufffd\ufffd"
     assert event.fingerprint == audit.fingerprint(text) != audit.fingerprint(event.sql)
+
+
+def test_rows_from_before_a_column_was_added_keep_their_hashes() -> None:
+    """The hash of a row without a cost is made as it was when there was no such column."""
+    event = audit.record("proposed", ADA, question="How many?")
+    content = {name: getattr(event, name) for name in OLDER}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=audit._plain)
+    assert event.hash == hashlib.sha256(text.encode()).hexdigest()
+    dear = audit.record("proposed", ADA, question="How many?", cost=12.5)
+    stored = AuditEvent.objects.get(pk=dear.pk)
+    assert stored.cost == 12.5
+    assert audit.digest(stored) == stored.hash
+    stored.cost = None
+    assert audit.digest(stored) != stored.hash
+
+
+def test_texts_inside_a_verdict_are_made_storable_too() -> None:
+    event = audit.record("blocked", ADA, verdict={"reasons": ["NUL \0", {"x\ud800": "\u202e"}]})
+    assert AuditEvent.objects.get(pk=event.pk).verdict == {"reasons": ["NUL \ufffd", {"x\ufffd": "\ufffd"}]}
 
 
 def test_an_event_is_gone_with_the_transaction_it_belongs_to() -> None:

@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from data_agent import audit, execution, policy, proposals
+from config import local_models
+from data_agent import audit, execution, outcomes, policy, proposals, steps
 from data_agent.audit import Person
 from data_agent.demo_data import DemoData
 from data_agent.errors import NotDecidable, NotFound
@@ -49,11 +50,11 @@ async def test_the_good_way(person: Person) -> None:
 
     step = await proposals.approve(person, step.pk, step.sql_sha256)
     assert step.state == State.APPROVED
-    step = await proposals.run(person, step.pk)
+    step = await outcomes.run(person, step.pk)
     assert step.state == State.EXECUTED
     assert [column["name"] for column in step.columns] == ["country", "customers"]
     assert step.rows[0][0] == "United States"
-    step = await proposals.answer(person, step.pk)
+    (step,) = await outcomes.conclude(person, step.pk)
     assert step.state == State.ANSWERED
     assert (step.answer, step.answer_source) == ("Most customers live in the country of the first row.", "model")
     assert await kinds(step) == ["proposed", "approved", "executed", "answered"]
@@ -63,7 +64,7 @@ async def test_the_good_way(person: Person) -> None:
 async def test_every_event_says_who_what_and_with_which_text(person: Person) -> None:
     step = await proposals.propose(person, COUNTRIES)
     await proposals.approve(person, step.pk, step.sql_sha256)
-    step = await proposals.run(person, step.pk)
+    step = await outcomes.run(person, step.pk)
     events = await database_sync_to_async(lambda: list(AuditEvent.objects.filter(step_id=step.pk)))()
     assert len(events) == 3
     for event in events:
@@ -97,11 +98,11 @@ async def test_of_many_approvals_at_once_one_wins(person: Person) -> None:
 async def test_an_approval_is_used_up_by_one_run(person: Person) -> None:
     step = await proposals.propose(person, COUNTRIES)
     with pytest.raises(NotDecidable, match="not approved"):
-        await proposals.run(person, step.pk)
+        await outcomes.run(person, step.pk)
     await proposals.approve(person, step.pk, step.sql_sha256)
-    await proposals.run(person, step.pk)
+    await outcomes.run(person, step.pk)
     with pytest.raises(NotDecidable):
-        await proposals.run(person, step.pk)
+        await outcomes.run(person, step.pk)
     with pytest.raises(NotDecidable, match="decided already"):
         await proposals.approve(person, step.pk, step.sql_sha256)
 
@@ -114,7 +115,7 @@ async def test_an_approval_of_another_text_is_refused(person: Person) -> None:
     with pytest.raises(NotDecidable, match="changed since you saw it"):
         await proposals.approve(person, step.pk, step.sql_sha256)
     approved = await proposals.approve(person, step.pk, edited.sql_sha256)
-    ran = await proposals.run(person, approved.pk)
+    ran = await outcomes.run(person, approved.pk)
     assert [column["name"] for column in ran.columns] == ["plan"]
     assert await kinds(step) == ["proposed", "edited", "approved", "executed"]
 
@@ -123,7 +124,7 @@ async def test_a_text_that_was_changed_behind_the_approval_is_not_run(person: Pe
     step = await proposals.propose(person, COUNTRIES)
     await proposals.approve(person, step.pk, step.sql_sha256)
     await change(step, sql="SELECT email FROM analytics_users LIMIT 5")
-    step = await proposals.run(person, step.pk)
+    step = await outcomes.run(person, step.pk)
     assert step.state == State.FAILED
     assert "not the one that was approved" in step.error
     assert step.rows == []
@@ -134,7 +135,7 @@ async def test_what_the_guard_would_refuse_is_not_run_even_if_it_was_approved(pe
     await proposals.approve(person, step.pk, step.sql_sha256)
     text = "SELECT password FROM auth_user"
     await change(step, sql=text, sql_sha256=audit.fingerprint(text))
-    step = await proposals.run(person, step.pk)
+    step = await outcomes.run(person, step.pk)
     assert (step.state, step.rows) == (State.FAILED, [])
     assert "auth_user" in step.error
 
@@ -171,16 +172,16 @@ async def test_nobody_else_sees_or_decides_it(person: Person, stranger: User) ->
         proposals.edit(other, step.pk, step.sql),
         proposals.reject(other, step.pk),
         proposals.skip(other, step.pk),
-        proposals.run(other, step.pk),
-        proposals.answer(other, step.pk),
-        proposals.history(other, step.session_id),
+        outcomes.run(other, step.pk),
+        outcomes.conclude(other, step.pk),
+        steps.history(other, step.session_id),
         proposals.propose(other, "And now?", session_id=step.session_id),
-        proposals.history(other, uuid.uuid4()),
+        steps.history(other, uuid.uuid4()),
     ):
         with pytest.raises(NotFound):
             await attempt
     assert (await reload(step)).state == State.PROPOSED
-    assert await proposals.history(other, None) == (None, [])
+    assert await steps.history(other, None) == (None, [])
 
 
 async def test_a_refused_edit_can_be_edited_again_but_not_approved(person: Person) -> None:
@@ -226,7 +227,7 @@ async def test_a_query_that_fails_in_the_database_says_why(person: Person) -> No
     step = await proposals.propose(person, COUNTRIES)
     step = await proposals.edit(person, step.pk, "SELECT 1 / (id - id) FROM analytics_users")
     await proposals.approve(person, step.pk, step.sql_sha256)
-    step = await proposals.run(person, step.pk)
+    step = await outcomes.run(person, step.pk)
     assert (step.state, step.error) == (State.FAILED, "PostgreSQL: division by zero.")
     assert (await kinds(step))[-1] == "failed"
 
@@ -235,7 +236,7 @@ async def test_a_cancelled_run_is_recorded(person: Person, monkeypatch: pytest.M
     monkeypatch.setattr(execution, "MAX_COST", float("inf"))
     step = await proposals.propose(person, "agent:heavy")
     await proposals.approve(person, step.pk, step.sql_sha256)
-    task = asyncio.create_task(proposals.run(person, step.pk))
+    task = asyncio.create_task(outcomes.run(person, step.pk))
     await asyncio.sleep(0.5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -248,10 +249,10 @@ async def test_a_cancelled_run_is_recorded(person: Person, monkeypatch: pytest.M
 async def test_a_session_comes_back_with_its_steps_in_order(person: Person) -> None:
     first = await proposals.propose(person, COUNTRIES)
     second = await proposals.propose(person, COUNTRIES, session_id=first.session_id)
-    session, steps = await proposals.history(person, None)
+    session, found = await steps.history(person, None)
     assert isinstance(session, Session)
     assert session.title == COUNTRIES
-    assert [(step.pk, step.number) for step in steps] == [(first.pk, 1), (second.pk, 2)]
+    assert [(step.pk, step.number) for step in found] == [(first.pk, 1), (second.pk, 2)]
 
 
 async def test_old_proposals_and_abandoned_runs_are_settled_when_the_session_is_shown(person: Person) -> None:
@@ -260,13 +261,13 @@ async def test_old_proposals_and_abandoned_runs_are_settled_when_the_session_is_
     dead = await proposals.propose(person, COUNTRIES, session_id=old.session_id)
     await proposals.approve(person, dead.pk, dead.sql_sha256)
     await change(dead, decided_at=timezone.now() - timedelta(hours=1))
-    _, steps = await proposals.history(person, old.session_id)
-    assert [step.state for step in steps] == [State.EXPIRED, State.FAILED]
+    _, found = await steps.history(person, old.session_id)
+    assert [step.state for step in found] == [State.EXPIRED, State.FAILED]
     assert (await kinds(old))[-2:] == ["expired", "failed"]
 
 
 class TestDrafting:
-    async def test_an_unusable_query_is_repaired_once(self, person: Person) -> None:
+    async def test_an_unusable_query_is_repaired(self, person: Person) -> None:
         step = await proposals.propose(person, "agent:repair")
         assert (step.state, step.source) == (State.PROPOSED, "model")
         assert "count(*)" in step.sql
@@ -297,12 +298,42 @@ class TestDrafting:
         assert (step.state, step.sql) == (State.BLOCKED, "DELETE FROM analytics_users")
         assert step.verdict["reasons"] == ["Only SELECT is allowed, not delete."]
         assert "Rephrase it, or write the query" in step.note
-        assert await kinds(step) == ["blocked", "blocked"]
+        assert await kinds(step) == ["blocked", "blocked", "blocked"]
+
+    async def test_with_the_small_model_the_nearest_verified_question_is_offered_as_it_stands(
+        self, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(local_models, "is_small", lambda purpose: purpose == "sql")
+        step = await proposals.propose(person, f"{COUNTRIES} How many customers are there in each country?")
+        assert (step.state, step.source, step.provider) == (State.PROPOSED, "verified", "")
+        assert "small local model cannot write queries" in step.note
+        await proposals.approve(person, step.pk, step.sql_sha256)
+        ran = await outcomes.run(person, step.pk)
+        (answered,) = await outcomes.conclude(person, ran.pk)
+        assert answered.state == State.ANSWERED
+
+    async def test_slips_in_values_are_put_right_and_said_on_the_card(self, person: Person) -> None:
+        step = await proposals.propose(person, "agent:slips")
+        assert step.state == State.PROPOSED
+        assert "plan = 'pro'" in step.sql
+        assert "'United States'" in step.sql
+        assert "'Germany'" in step.sql
+        assert "“Pro” was changed to “pro”, as the data has it." in step.verdict["warnings"]
+
+    async def test_about_a_value_that_no_row_has_the_model_is_asked_once_more(self, person: Person) -> None:
+        step = await proposals.propose(person, "agent:atlantis")
+        assert "country = 'Germany'" in step.sql
+
+    async def test_prose_around_a_query_does_no_harm(self, person: Person) -> None:
+        step = await proposals.propose(person, "agent:prose")
+        assert (step.state, step.source, step.explanation) == (State.PROPOSED, "model", "Sure! This counts them:")
 
     async def test_a_rejected_query_is_not_proposed_again(self, person: Person, analytics: DemoData) -> None:
         question = f"{COUNTRIES} customers in each country"
         first = await proposals.propose(person, question)
         await proposals.reject(person, first.pk, "not this one")
-        second = await proposals.propose(person, question, session_id=first.session_id, feedback="not this one")
+        rejected = await reload(first)
+        second = await proposals.propose(person, question, feedback="not this one", after=rejected)
+        assert (second.thread, second.part) == (first.pk, 2)
         assert second.state == State.PROPOSED
         assert second.sql != first.sql

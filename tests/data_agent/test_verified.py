@@ -3,10 +3,12 @@ import pytest
 from data_agent import execution, guard, verified
 from data_agent.demo_data import DemoData
 
+BOOK = verified.Book(verified.shipped())
+
 
 async def test_every_verified_query_passes_the_guard_and_gives_rows(analytics: DemoData) -> None:
-    assert len(verified.questions()) >= 25
-    for entry in verified.questions():
+    assert len(verified.shipped()) >= 25
+    for entry in verified.shipped():
         verdict = guard.check(entry.sql)
         assert verdict.allowed, (entry.question, verdict.reasons)
         text = guard.laid_out(verdict)
@@ -17,14 +19,14 @@ async def test_every_verified_query_passes_the_guard_and_gives_rows(analytics: D
 
 
 def test_no_question_is_there_twice() -> None:
-    questions = [entry.question for entry in verified.questions()]
+    questions = [entry.question for entry in verified.shipped()]
     assert len(set(questions)) == len(questions)
 
 
-@pytest.mark.parametrize("entry", verified.questions(), ids=lambda entry: str(entry.question))
+@pytest.mark.parametrize("entry", verified.shipped(), ids=lambda entry: str(entry.question))
 def test_a_verified_question_is_nearest_to_itself(entry: verified.Verified) -> None:
-    assert verified.nearest(entry.question, 1) == [entry]
-    assert verified.stand_in(entry.question) == entry
+    assert BOOK.nearest(entry.question, 1) == [entry]
+    assert BOOK.stand_in(entry.question) == entry
 
 
 @pytest.mark.parametrize(
@@ -39,17 +41,17 @@ def test_a_verified_question_is_nearest_to_itself(entry: verified.Verified) -> N
     ],
 )
 def test_other_words_for_the_same_find_it(asked: str, found: str) -> None:
-    assert verified.nearest(asked, 1)[0].question == found
+    assert BOOK.nearest(asked, 1)[0].question == found
 
 
 @pytest.mark.parametrize("asked", ["What is the weather in Paris?", "Tell me a joke", "", "?!", "wie spät ist es"])
 def test_nothing_stands_in_for_a_question_about_something_else(asked: str) -> None:
-    assert verified.stand_in(asked) is None
+    assert BOOK.stand_in(asked) is None
 
 
 def test_a_rejected_question_does_not_stand_in_again() -> None:
-    first = verified.stand_in("revenue by month")
+    first = BOOK.stand_in("revenue by month")
     assert first is not None
-    second = verified.stand_in("revenue by month", [first.question])
+    second = BOOK.stand_in("revenue by month", [first.question])
     assert second is not None
     assert second != first

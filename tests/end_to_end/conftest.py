@@ -1,6 +1,8 @@
 """The whole system as `manage.py up` starts it, and a browser in front of it."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
-from tests.servers import Up, up
+from tests.end_to_end import workspace
+from tests.servers import Up, process_environment, up
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -29,6 +32,13 @@ SCRIPTED = {
     "LLM_BUDGET_ADDRESS": "unlimited",
     "LLM_BUDGET_SIGNED_IN": "unlimited",
 }
+
+COLLEAGUE = ("colleague", "a password of a test")
+_MAKE_COLLEAGUE = """
+from django.contrib.auth.models import Permission, User
+user = User.objects.create_user({name!r}, password={password!r}, is_staff=True)
+user.user_permissions.set(Permission.objects.filter(codename__in=("use_data_agent", "see_personal_data")))
+"""
 
 
 def find_chromium() -> Path | None:
@@ -106,3 +116,47 @@ def page(visit: BrowserContext) -> Iterator[Page]:
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
     assert complaints == []
+
+
+@pytest.fixture
+def analyst(page: Page, running: Up) -> Page:
+    """A page of a demo analyst in a new conversation, reached by the link in the terminal."""
+    workspace.sign_in(page, running)
+    workspace.begin(page)
+    return page
+
+
+@pytest.fixture
+def analyst_may_complain(page_may_complain: Page, running: Up) -> Page:
+    """The same for tests in which connections fail."""
+    workspace.sign_in(page_may_complain, running)
+    return page_may_complain
+
+
+@pytest.fixture(scope="package")
+def colleague_account(running: Up) -> tuple[str, str]:
+    """Name and password of another analyst, who is staff and may see personal data."""
+    name, password = COLLEAGUE
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", _MAKE_COLLEAGUE.format(name=name, password=password)],
+        cwd=BASE_DIR,
+        env=process_environment({**SCRIPTED, "ENV_FILE": str(running.folder / "up.env")}),
+        check=True,
+        capture_output=True,
+    )
+    return COLLEAGUE
+
+
+@pytest.fixture
+def colleague(browser: Browser, triptych: str, colleague_account: tuple[str, str]) -> Iterator[Page]:
+    """A page of that analyst, who has signed in."""
+    name, password = colleague_account
+    context = browser.new_context(base_url=triptych, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto("/admin/login/?next=/data-agent/%3Fnew")
+    page.locator("#id_username").fill(name)
+    page.locator("#id_password").fill(password)
+    page.locator("#id_password").press("Enter")
+    workspace.connected(page)
+    yield page
+    context.close()

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
+from tests.end_to_end.chats import EVERY_CHAT, is_answered, open_chats, send
 from tests.end_to_end.conftest import SCRIPTED
-from tests.end_to_end.test_about import EVERY_CHAT, _answered, _open, _send
 from tests.servers import up
 
 pytestmark = pytest.mark.browser
@@ -58,20 +58,20 @@ def test_killing_the_models_server_in_the_middle_of_an_answer_brings_the_fallbac
     page: tuple[Page, subprocess.Popen[str]], chat: str
 ) -> None:
     visitor, model = page
-    _open(visitor)
-    exchange = _send(visitor, chat, "What is an outbox?")
+    open_chats(visitor)
+    exchange = send(visitor, chat, "What is an outbox?")
     if chat == "ws-chat":
         expect(exchange.locator('[data-part="answer"]')).to_contain_text("word3", timeout=20_000)
     else:
         (question,) = visitor.request.get("/api/chat/history/").json()["messages"]
         _until_it_is_being_answered(visitor, question["message_id"])
     model.kill()
-    _answered(exchange)
+    is_answered(exchange)
     answer = exchange.locator('[data-part="answer"]')
     expect(answer).to_contain_text("You said: What is an outbox?")
     expect(answer).not_to_contain_text("word")
     expect(exchange.locator('[data-part="footnote"]')).to_contain_text("scripted · script · fallback")
     # The next question finds nobody at that address, and is answered by the fallback from the beginning.
-    second = _send(visitor, chat, "And again?")
-    _answered(second)
+    second = send(visitor, chat, "And again?")
+    is_answered(second)
     expect(second.locator('[data-part="footnote"]')).to_contain_text("fallback")

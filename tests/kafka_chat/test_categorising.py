@@ -11,20 +11,21 @@ from django.db import OperationalError, connections
 from pytest_django import Settings
 
 from config.env import BASE_DIR
-from kafka_chat import categorising, questions
+from kafka_chat import categorising
 from kafka_chat.categorising import KEY_WORDS, Categorising
 from kafka_chat.messages import Question
 from kafka_chat.models import OPEN, ChatMessage, Status
 from llm.chain import Chain
 from llm.providers.scripted import Scripted, load
 from llm.types import Purpose
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SCENES = load(BASE_DIR / "tests" / "scripted_answers.json")
 
-ask = database_sync_to_async(questions.ask)
+ask = database_sync_to_async(ask_here)
 
 
 class Delivered:

@@ -21,7 +21,6 @@ from django.conf import settings
 from django.db import connection, connections
 
 from config.env import BASE_DIR
-from kafka_chat import questions
 from kafka_chat.console import Bar, Console, Watch, line_of, table, watch
 from kafka_chat.consumption import Consumption
 from kafka_chat.models import OPEN, ChatMessage
@@ -29,6 +28,7 @@ from kafka_chat.outcomes import Outcome
 from kafka_chat.positions import Position
 from kafka_chat.worker import Load
 from tests.conftest import SETTINGS
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
 from tests.servers import process_environment
 
@@ -248,7 +248,7 @@ def test_a_bar_says_how_much_of_how_much(terminal: Terminal) -> None:
 async def test_a_worker_tells_of_each_question_and_how_it_stands(terminal: Terminal) -> None:
     out = io.StringIO()
     console = Console(out, terminal.stream)
-    rows = [await database_sync_to_async(questions.ask)(uuid.uuid4(), "a secret") for _ in range(3)]
+    rows = [await database_sync_to_async(ask_here)(uuid.uuid4(), "a secret") for _ in range(3)]
     async with working(report=console.question) as worker:
         watching = asyncio.create_task(watch(console, worker))
         async with asyncio.timeout(30):
@@ -272,7 +272,7 @@ async def test_a_worker_tells_of_each_question_and_how_it_stands(terminal: Termi
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("broker")
 async def test_the_command_writes_a_line_for_each_question_into_a_pipe(tmp_path: Path) -> None:
-    row = await database_sync_to_async(questions.ask)(uuid.uuid4(), "a secret")
+    row = await database_sync_to_async(ask_here)(uuid.uuid4(), "a secret")
     name = str(connection.settings_dict["NAME"])
     environment = SETTINGS | {
         "DATABASE_URL": urlsplit(SETTINGS["DATABASE_URL"])._replace(path=f"/{name}").geturl(),

@@ -4,13 +4,14 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from confluent_kafka import Message, TopicPartition
 
-from kafka_chat import clients, topics
+from kafka_chat import clients, consumption, positions, topics
 from kafka_chat.clients import Publisher
-from kafka_chat.consumption import Consumption
+from kafka_chat.consumption import READ_AHEAD, Consumption
 
 pytestmark = pytest.mark.usefixtures("broker")
 
@@ -24,11 +25,19 @@ async def _publish(*messages: tuple[bytes, bytes]) -> None:
 
 @asynccontextmanager
 async def _consuming(
-    handle: Callable[[Message], Awaitable[None]], concurrency: int = 4, drain_seconds: float = 10
+    handle: Callable[[Message], Awaitable[None]],
+    concurrency: int = 4,
+    drain_seconds: float = 10,
+    read_ahead: int = READ_AHEAD,
 ) -> AsyncIterator[Consumption]:
     stopping = asyncio.Event()
     consumption = Consumption(
-        group="test", topic=topics.QUESTIONS, handle=handle, concurrency=concurrency, drain_seconds=drain_seconds
+        group="test",
+        topic=topics.QUESTIONS,
+        handle=handle,
+        concurrency=concurrency,
+        drain_seconds=drain_seconds,
+        read_ahead=read_ahead,
     )
     running = asyncio.create_task(consumption.run(stopping))
     try:
@@ -66,7 +75,7 @@ async def test_keys_go_side_by_side_and_each_key_one_at_a_time_in_order() -> Non
     assert together > 1
 
 
-async def test_no_more_is_in_flight_than_the_bound_and_no_more_is_handled_than_the_concurrency() -> None:
+async def test_no_more_is_read_ahead_than_the_bound_and_no_more_is_handled_than_the_concurrency() -> None:
     await _publish(*((b"%d" % number, b"x") for number in range(60)))
     handled = 0
     at_work = most_at_work = most_in_flight = 0
@@ -80,7 +89,7 @@ async def test_no_more_is_in_flight_than_the_bound_and_no_more_is_handled_than_t
         at_work -= 1
         handled += 1
 
-    async with _consuming(handle, concurrency=3) as consumption:
+    async with _consuming(handle, concurrency=3, read_ahead=6) as consumption:
         await _until(lambda: handled == 60)
     assert most_at_work == 3
     assert most_in_flight <= 6
@@ -138,10 +147,10 @@ async def test_partitions_that_were_paused_in_a_rebalance_are_read_again() -> No
         await gate.wait()
         seen.add(message.value())
 
-    async with _consuming(wait, concurrency=1) as full:
+    async with _consuming(wait, concurrency=1, read_ahead=2) as full:
         await _until(lambda: full.in_flight == 2)
         # Paused, until the second member's coming takes everything away, and some of it back.
-        async with _consuming(wait, concurrency=1):
+        async with _consuming(wait, concurrency=1, read_ahead=2):
             await _until(lambda: full.in_flight == 0)
             gate.set()
             await _until(lambda: len(seen) == 30, seconds=30)
@@ -163,6 +172,54 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
         await _publish((b"key", b"newer"))
         await _until(lambda: len(seen) == 2)
     assert seen == [b"new", b"newer"]
+
+
+async def test_a_topic_whose_last_batch_is_long_is_not_taken_for_one_that_was_made_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The embedded broker counts the last batch of a partition as one message."""
+    monkeypatch.setattr(consumption, "_LOOK_EVERY", 0.2)
+    monkeypatch.setattr(consumption, "_COMMIT_EVERY", 0.1)
+    await asyncio.to_thread(topics.ensure)
+    seen: list[bytes | None] = []
+    looks = 0
+    look = Consumption._was_made_anew
+
+    def looking(self: Consumption, *arguments: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return look(self, *arguments)
+
+    async def note(message: Message) -> None:
+        seen.append(message.value())
+
+    monkeypatch.setattr(Consumption, "_was_made_anew", looking)
+    async with Publisher() as publisher, _consuming(note):
+        for batch in range(2):
+            together = (
+                publisher.send(topics.QUESTIONS, key=b"key", value=b"%d" % number, headers={}) for number in range(100)
+            )
+            await asyncio.gather(*together)
+            await _until(lambda batch=batch: len(seen) >= 100 * (batch + 1))  # type: ignore[misc]
+            looked = looks
+            await _until(lambda looked=looked: looks >= looked + 30)  # type: ignore[misc]
+    # Who comes later knows only what was committed and what the broker says.
+    async with _consuming(note):
+        looked = looks
+        await _until(lambda: looks >= looked + 30)
+    assert len(seen) == 200
+    assert "made anew" not in caplog.text
+
+
+async def test_of_a_long_last_batch_each_message_is_there_and_none_behind_it() -> None:
+    await asyncio.to_thread(topics.ensure)
+    async with Publisher() as publisher:
+        sending = (publisher.send(topics.QUESTIONS, key=b"key", value=b"x", headers={}) for _ in range(100))
+        await asyncio.gather(*sending)
+    with positions.bystander("test") as consumer:
+        (number,) = (each.partition for each in positions.of(consumer, topics.QUESTIONS) if each.high)
+    there = [positions.is_there("test", topics.QUESTIONS, number, offset) for offset in (0, 99, 100)]
+    assert there == [True, True, False]
 
 
 async def test_what_has_begun_is_finished_before_the_end() -> None:

@@ -14,12 +14,13 @@ from kafka_chat import questions
 from kafka_chat.models import OPEN, ChatMessage, Status
 from kafka_chat.worker import Role
 from llm import conversations, registry
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
 from tests.llm.attentive import Model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
-ask = database_sync_to_async(questions.ask)
+ask = database_sync_to_async(ask_here)
 
 # Those that answer: who sorts questions asks the model, too.
 ROLES: tuple[Role, ...] = ("relay", "answer", "persist")

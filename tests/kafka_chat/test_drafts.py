@@ -16,6 +16,7 @@ from kafka_chat.worker import Role
 from llm import registry, runs
 from llm.runs import End, RunEnded, RunFull, RunLog
 from llm.types import Chunk
+from tests.kafka_chat.asking import ask_here, claim
 from tests.kafka_chat.conftest import working
 from tests.llm.attentive import Model
 
@@ -49,7 +50,7 @@ async def _finished(row: ChatMessage) -> ChatMessage:
 
 
 async def _ask(text: str) -> ChatMessage:
-    return await database_sync_to_async(questions.ask)(uuid.uuid4(), text)
+    return await database_sync_to_async(ask_here)(uuid.uuid4(), text)
 
 
 def _redis_goes_away(monkeypatch: pytest.MonkeyPatch, log: RunLog, *names: str) -> None:
@@ -193,7 +194,7 @@ class TestTheWorker:
         model = Model({"answer": "A whole answer."})
         monkeypatch.setattr(registry, "build", lambda *_: model)
         row = await _ask("why?")
-        await database_sync_to_async(questions.claim)(row.message_id)
+        await database_sync_to_async(claim)(row.message_id)
         dead = await runs.log().take_over(row.message_id, owner=str(row.session_id))
         dead.write("half an ans")
         await runs.log().close(dead)
@@ -253,7 +254,7 @@ class TestTheWorker:
         monkeypatch.setattr(Draft, "open", stopped_before)
         async with working(*ROLES):
             assert (await _finished(row)).status == Status.STOPPED
-            following = await database_sync_to_async(questions.ask)(row.session_id, "And now?")
+            following = await database_sync_to_async(ask_here)(row.session_id, "And now?")
             assert (await _finished(following)).status == Status.ANSWERED
         assert [request.messages[-1].content for request in model.requests] == ["And now?"]
         assert (await ChatMessage.objects.aget(pk=row.pk)).response == ""

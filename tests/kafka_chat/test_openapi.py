@@ -20,7 +20,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 import kafka_chat
-from kafka_chat import questions, urls
+from kafka_chat import asking, questions, urls
 from llm import runs
 from llm.limits import Limits
 from llm.runs import RunLog
@@ -146,6 +146,10 @@ def _away(*_: object, **__: object) -> None:
     raise OperationalError("connection refused")
 
 
+async def _away_for_now(*_: object, **__: object) -> None:
+    _away()
+
+
 async def _ask(client: AsyncClient, message: str = "why?") -> Any:
     return (await Operation("ask")(client, body={"message": message})).json()
 
@@ -173,7 +177,7 @@ async def test_asking(
     await operation(client, body={"message": "why?"}, headers={"Idempotency-Key": "a b"})
     await operation(AsyncClient(enforce_csrf_checks=True), body={"message": "why?"})
     with monkeypatch.context() as patched:
-        patched.setattr(questions, "ask", _away)
+        patched.setattr(asking, "ask", _away_for_now)
         await operation(client, body={"message": "why?"})
     settings.LLM_BUDGETS = {**settings.LLM_BUDGETS, "anonymous": Limits.parse("1/minute")}
     await operation(client, body={"message": "why?"})
@@ -196,7 +200,7 @@ async def test_looking(_name: str, operation: Operation, client: AsyncClient, mo
     await operation(client, query={})
     await operation(client, query=ids | {"wait": "26"})
     await operation(await newcomer(), query=ids)
-    monkeypatch.setattr(questions, "find", _away)
+    monkeypatch.setattr(asking, "find", _away_for_now)
     await operation(client, query=ids)
 
 
@@ -219,7 +223,7 @@ async def test_reading_along(
     _check(end.data, schemas["End"])
     await operation(client, message_id=asked["message_id"], query={"after": "x"})
     await operation(client, message_id=uuid.uuid4())
-    monkeypatch.setattr(questions, "find", _away)
+    monkeypatch.setattr(asking, "find", _away_for_now)
     await operation(client, message_id=asked["message_id"])
 
 
@@ -246,7 +250,7 @@ async def test_stopping(
     await operation(client, **ids, body=b" " * 70_000)
     await operation(client, message_id="no-id")
     await operation(AsyncClient(enforce_csrf_checks=True), **ids)
-    monkeypatch.setattr(questions, "find", _away)
+    monkeypatch.setattr(asking, "find", _away_for_now)
     await operation(client, **ids)
 
 

@@ -17,17 +17,18 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from kafka_chat import failures, letters, positions, questions, replaying, topics
+from kafka_chat import failures, letters, positions, replaying, topics
 from kafka_chat.clients import Publisher
 from kafka_chat.messages import Question
 from kafka_chat.models import OPEN, PLACEHOLDER, ChatMessage, OutboxEntry, Status
 from llm import runs
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
 from tests.servers import ON_APACHE_KAFKA
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
-ask = database_sync_to_async(questions.ask)
+ask = database_sync_to_async(ask_here)
 
 ANSWER, PERSIST = "chatbot-answer", "chatbot-persist"
 

@@ -5,16 +5,15 @@ import uuid
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from django.test import AsyncClient
 from pytest_django import Settings
 
-from kafka_chat import questions
+from kafka_chat import asking, claims
 from kafka_chat.models import OPEN, ChatMessage, Status
 from llm import registry, runs
 from llm.runs import RunLog
-from tests.kafka_chat.asking import ask, begin, newcomer, store
+from tests.kafka_chat.asking import ask, begin, claim, newcomer, store
 from tests.kafka_chat.conftest import working
 from tests.kafka_chat.events import read, text_and_end
 from tests.llm.attentive import Model
@@ -131,7 +130,7 @@ async def test_what_a_lost_worker_had_written_counts_as_far_as_it_was_seen(run_l
     for text in ("one ", "two ", "three"):
         writer.write(text)
     await run_log.close(writer)
-    await database_sync_to_async(questions.release)(uuid.UUID(asked["message_id"]))
+    await claims.release([uuid.UUID(asked["message_id"])]).execute()
     response = await _stop(client, asked, seen=2)
     assert (response.status_code, response.json()["response"]) == (200, "one two ")
 
@@ -139,7 +138,7 @@ async def test_what_a_lost_worker_had_written_counts_as_far_as_it_was_seen(run_l
 async def test_an_answer_without_a_run_is_stopped_in_its_row() -> None:
     client = await newcomer()
     asked = await ask(client)
-    assert await database_sync_to_async(questions.claim)(uuid.UUID(asked["message_id"]))
+    assert await database_sync_to_async(claim)(uuid.UUID(asked["message_id"]))
     response = await _stop(client, asked)
     assert (response.status_code, response.json()["status"]) == (200, "stopped")
     # A worker that had only just begun does not answer it any more.
@@ -152,8 +151,8 @@ async def test_with_redis_away_a_question_that_waits_is_stopped_and_one_that_is_
 ) -> None:
     client = await newcomer()
     answering, waiting = await ask(client), await ask(client)
-    await database_sync_to_async(questions.claim)(uuid.UUID(answering["message_id"]))
-    monkeypatch.setattr(run_log, "_store", type(run_log._store)(_unreachable(), lease=15))
+    await database_sync_to_async(claim)(uuid.UUID(answering["message_id"]))
+    monkeypatch.setattr(run_log, "_store", type(run_log._store)(_unreachable(), run_log._background, lease=15))
     assert (await _stop(client, waiting)).json()["status"] == "stopped"
     response = await _stop(client, answering)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
@@ -171,15 +170,15 @@ async def test_a_stop_in_the_moment_of_a_claim_reaches_the_worker(monkeypatch: p
     client = await newcomer()
     asked = await ask(client)
     writing: list[Any] = []
-    look = questions.find
+    look = asking.find
 
-    def claimed_after_the_look(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
-        row = look(session_id, message_id)
+    async def claimed_after_the_look(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
+        row = await look(session_id, message_id)
         if not writing:
-            writing.append(async_to_sync(begin)(asked))
+            writing.append(await begin(asked))
         return row
 
-    monkeypatch.setattr(questions, "find", claimed_after_the_look)
+    monkeypatch.setattr(asking, "find", claimed_after_the_look)
     response = await _stop(client, asked, seen=0)
     assert (response.status_code, response.json()["status"]) == (202, "generating")
     assert writing[0].seen == 0

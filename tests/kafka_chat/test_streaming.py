@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.core.handlers.asgi import ASGIHandler
 from django.test import AsyncClient
 
-from kafka_chat import questions, streaming, waiting
+from config.handler import Handler
+from kafka_chat import asking, streaming, waiting
 from kafka_chat.models import ChatMessage
 from llm import runs
 from llm.runs import RunLog
@@ -159,7 +159,7 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind(run_log: RunLog) ->
         "query_string": b"",
         "headers": [(b"host", b"testserver"), (b"cookie", cookie)],
     }
-    browser = ApplicationCommunicator(ASGIHandler(), scope)
+    browser = ApplicationCommunicator(Handler(), scope)
     await browser.send_input({"type": "http.request", "body": b""})
     assert (await browser.receive_output(5))["status"] == 200
     assert (await browser.receive_output(5))["body"] == b"retry: 1000\n\n"
@@ -172,20 +172,22 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind(run_log: RunLog) ->
             await asyncio.sleep(0.01)
     assert not run_log._mirrors
     # What is left belongs to this test and to the run log.
-    assert [task for task in asyncio.all_tasks() if not task.get_name().startswith("runs: ")] == [asyncio.current_task()]
+    assert [task for task in asyncio.all_tasks() if not task.get_name().startswith("runs: ")] == [
+        asyncio.current_task()
+    ]
     del browser
     gc.collect()
 
 
 async def test_a_row_is_looked_at_once_for_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[uuid.UUID] = []
-    find = questions.find
+    find = asking.find
 
-    def noting(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
+    async def noting(session_id: uuid.UUID, message_id: uuid.UUID) -> ChatMessage | None:
         looked.append(message_id)
-        return find(session_id, message_id)
+        return await find(session_id, message_id)
 
-    monkeypatch.setattr(questions, "find", noting)
+    monkeypatch.setattr(asking, "find", noting)
     client = await newcomer()
     asked = await ask(client)
     events = await _stream(client, asked["events_url"])

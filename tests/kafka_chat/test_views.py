@@ -3,14 +3,15 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 from django.test import Client
 
-from kafka_chat import questions
 from kafka_chat.messages import Answer
 from kafka_chat.models import PLACEHOLDER, ChatMessage, OutboxEntry
+from tests.kafka_chat.asking import record
 
-pytestmark = pytest.mark.django_db
+# What a question waits for goes to PostgreSQL past Django's connection, and so past a test's transaction.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def _ask(client: Client, message: object = "What is an outbox?", **headers: str)
 def _answer(message_id: str, **result: object) -> None:
     row = ChatMessage.objects.get(pk=message_id)
     ids = {"message_id": row.message_id, "session_id": row.session_id, "trace_id": row.trace_id}
-    questions.record(Answer.model_validate(ids | result))
+    record(Answer.model_validate(ids | result))
 
 
 def test_a_question_is_accepted_with_the_place_of_its_answer(visitor: Client) -> None:
@@ -174,12 +175,13 @@ def test_a_forged_visitor_cookie_is_a_new_visitor(visitor: Client) -> None:
     assert thief.get(asked["poll_url"]).status_code == 404
 
 
-def test_without_postgresql_a_question_is_refused_for_now(visitor: Client) -> None:
-    def away(*_: object) -> None:
-        raise OperationalError("connection refused")
-
-    with connection.execute_wrapper(away):
-        response = _ask(visitor)
-    assert response.status_code == 503
-    assert response.headers["Retry-After"] == "10"
-    assert response.json()["error"]["code"] == "database_away"
+def test_without_postgresql_a_question_is_refused_for_now(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _ask(visitor).json()
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+        patched.setitem(connection.settings_dict, "PORT", "1")
+        for response in (_ask(visitor), visitor.get(asked["poll_url"]), visitor.get(asked["poll_url"] + "&wait=20")):
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "10"
+            assert response.json()["error"]["code"] == "database_away"
+    assert [row.pk for row in ChatMessage.objects.all()] == [uuid.UUID(asked["message_id"])]

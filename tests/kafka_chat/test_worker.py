@@ -11,14 +11,15 @@ from channels.db import database_sync_to_async
 from confluent_kafka import Message
 from django.db import OperationalError
 
-from kafka_chat import clients, questions, topics
+from kafka_chat import claims, clients, topics
 from kafka_chat.clients import Publisher
 from kafka_chat.models import OPEN, ChatMessage, OutboxEntry, Status
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
-ask = database_sync_to_async(questions.ask)
+ask = database_sync_to_async(ask_here)
 
 
 async def _finished(row: ChatMessage, seconds: float = 30) -> ChatMessage:
@@ -173,10 +174,10 @@ async def test_what_is_not_done_in_the_drain_time_is_given_back() -> None:
 async def test_a_worker_that_cannot_give_back_what_it_has_begun_ends_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def away(_: uuid.UUID) -> None:
+    def away(_: object) -> None:
         raise OperationalError("PostgreSQL is away")
 
-    monkeypatch.setattr(questions, "release", away)
+    monkeypatch.setattr(claims, "release", away)
     row = await ask(uuid.uuid4(), "scene:slow")
     async with asyncio.timeout(30):
         async with working(drain_seconds=0.1) as worker:

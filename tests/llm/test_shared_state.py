@@ -1,6 +1,7 @@
 """Shared state, and Redis away in each of its ways."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -59,6 +60,17 @@ async def test_who_waits_while_others_are_answered_says_nothing_about_redis(proc
         with pytest.raises(Away):
             await late
         assert not busy.away
+
+
+async def test_a_process_that_was_itself_late_says_nothing_about_redis(process, monkeypatch):
+    busy = process()
+    assert await busy.run(ECHO, ["k"], ["v"]) == [b"k", b"v"]
+    monkeypatch.setattr(shared_state, "PATIENCE", 0.2)
+    asked = [asyncio.create_task(busy.run(ECHO, ["k"], [n])) for n in range(3)]
+    await asyncio.sleep(0)
+    time.sleep(0.5)
+    assert await asyncio.gather(*asked) == [[b"k", b"%d" % n] for n in range(3)]
+    assert not busy.away
 
 
 async def test_a_burst_waits_for_its_turn(process):

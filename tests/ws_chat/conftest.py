@@ -12,6 +12,7 @@ from django.db.backends.utils import CursorWrapper
 
 from config.visitors import COOKIE, VisitorScope, make_cookie
 from llm import runs
+from ws_chat import sweeping
 from ws_chat.consumers import ChatConsumer
 from ws_chat.generating import generations
 from ws_chat.models import ChatMessage
@@ -56,6 +57,7 @@ async def finished() -> AsyncIterator[None]:
     """End what a process goes on with when its sockets are closed."""
     yield
     await generations().shut_down()
+    await sweeping.aclose()
     await tabs().aclose()
     await runs.log().aclose()
 

@@ -10,7 +10,7 @@ from channels.exceptions import StopConsumer
 from pytest_django import Settings
 
 from tests.ws_chat.conftest import Socket, rows
-from ws_chat import answers, protocol
+from ws_chat import answers, protocol, transcript
 from ws_chat.models import Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -205,7 +205,8 @@ async def test_history_is_the_visitors_own_and_oldest_first(visitor: uuid.UUID) 
         await socket.until_end()
         await socket.disconnect()
     await rows(4)
-    found = await database_sync_to_async(answers.history)(visitor, 2)
+    found, following = await database_sync_to_async(transcript.page)(visitor, 2)
+    assert following == found[0].turn_id
     assert [row.question for row in found] == ["second", "third"]
 
 

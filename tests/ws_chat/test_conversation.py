@@ -14,6 +14,7 @@ from llm import conversations, registry
 from llm.types import Message
 from tests.llm.attentive import Model
 from tests.ws_chat.conftest import Socket
+from ws_chat.generating import generations
 from ws_chat.models import ChatMessage, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +53,10 @@ async def _ask(visitor: uuid.UUID, *questions: str) -> None:
 
 async def _another_process() -> None:
     """Let nothing be shared but Redis and the rows."""
+    async with asyncio.timeout(10):
+        # An end is shown before others are told of the turn.
+        while generations()._runs:
+            await asyncio.sleep(0.01)
     await conversations.aclose(10)
 
 

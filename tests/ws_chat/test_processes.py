@@ -184,11 +184,14 @@ NONSENSE = st.one_of(
         max_leaves=8,
     ).map(json.dumps),
     st.fixed_dictionaries(
-        {"type": st.sampled_from(["ask", "resume", "stop", "ready", "end", "", None, 7])},
+        {"type": st.sampled_from(["ask", "resume", "stop", "rate", "ready", "end", "", None, 7])},
         optional={
             "run": st.uuids().map(str) | st.text(max_size=40),
             "after": st.integers() | st.none(),
             "seen": st.integers() | st.text(max_size=3),
+            "turn": st.uuids().map(str) | st.integers(),
+            "rating": st.sampled_from(["up", "down", None, "sideways", 1]),
+            "comment": st.sampled_from(["", "\x00", "x" * 1001, 5, None]),
             "text": st.sampled_from(["", " ", "\x00", "x" * 4001, 5, None, ["ask"]]),
         },
     ).map(json.dumps),

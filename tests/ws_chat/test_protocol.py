@@ -2,6 +2,7 @@ import json
 import uuid
 
 import pytest
+from pydantic import TypeAdapter
 
 from ws_chat import protocol
 
@@ -20,6 +21,11 @@ def test_the_frames_of_a_client_are_read() -> None:
     assert protocol.read('{"type": "ask", "text": "  Hello  "}') == protocol.Ask(type="ask", text="Hello")
     stop = json.dumps({"type": "stop", "run": str(run), "seen": 3})
     assert protocol.read(stop) == protocol.Stop(type="stop", run=run, seen=3)
+    again = json.dumps({"type": "ask", "text": "Hello", "turn": str(run)})
+    assert protocol.read(again) == protocol.Ask(type="ask", text="Hello", turn=run)
+    rate = {"type": "rate", "run": str(run), "rating": "down", "comment": " Wrong. "}
+    assert protocol.read(json.dumps(rate)) == protocol.Rate(type="rate", run=run, rating="down", comment="Wrong.")
+    assert protocol.read('{"type": "clear"}') == protocol.Clear(type="clear")
     assert protocol.read('{"type": "ping"}') == protocol.Ping(type="ping")
 
 
@@ -51,6 +57,10 @@ def test_long_texts_of_any_script_are_read_to_the_limit(text: str) -> None:
         ('{"type": "ask", "text": "a\\u0000b"}', "unreadable_characters"),
         ('{"type": "stop", "run": "x", "seen": 0}', "invalid_frame"),
         ('{"type": "stop", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "seen": -1}', "invalid_frame"),
+        ('{"type": "ask", "text": "x", "turn": "y"}', "invalid_frame"),
+        ('{"type": "rate", "run": "0190163d-8694-739b-aea5-966c26f8ad91"}', "invalid_frame"),
+        ('{"type": "rate", "run": "0190163d-8694-739b-aea5-966c26f8ad91", "rating": ""}', "invalid_frame"),
+        ('{"type": "clear", "all": true}', "invalid_frame"),
         (None, "binary"),
     ],
 )
@@ -69,6 +79,15 @@ def test_the_schema_that_is_checked_in_is_current() -> None:
     assert stored == protocol.schema(), "run: python manage.py ws_protocol"
 
 
-@pytest.mark.parametrize("kind", ["ask", "resume", "stop", "ping"])
+@pytest.mark.parametrize("kind", ["ask", "resume", "stop", "rate", "clear", "ping"])
 def test_the_schema_names_every_frame_of_a_client(kind: str) -> None:
     assert kind in protocol.schema()["properties"]["client"]["discriminator"]["mapping"]
+
+
+@pytest.mark.parametrize("text", ["plain ", 'quoted " and \\ and \n\t\x1f', "\u00e9\u4e2d\U0001f600\u2028", ""])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_delta_is_written_as_its_model_says(text: str, restart: bool) -> None:
+    delta = protocol.Delta(run=uuid.uuid4(), seq=7, text=text, restart=restart)
+    as_modelled = TypeAdapter(protocol.Delta).dump_json(delta)
+    assert json.loads(protocol.encode(delta)) == json.loads(as_modelled)
+    assert json.loads(protocol.encode(delta))["type"] == "delta"

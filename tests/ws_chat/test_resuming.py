@@ -123,7 +123,7 @@ async def test_a_run_that_only_the_rows_know_ends_with_its_row(visitor: uuid.UUI
             await asyncio.sleep(0.01)
     await runs.log().forget([uuid.UUID(run)])
     await socket.send_json_to({"type": "resume", "run": run, "after": 0})
-    assert await socket.receive_json_from() == {"type": "started", "run": run, "question": "Hello"}
+    assert await socket.receive_json_from() == {"type": "started", "run": run, "turn": run, "question": "Hello"}
     again = await socket.receive_json_from()
     assert again == end | {"seq": 0}
     await socket.disconnect()

@@ -20,11 +20,14 @@ from config.env import BASE_DIR, Environment
 from config.visitors import COOKIE, make_cookie
 from tests.servers import process_environment
 
+_DAPHNE = ("config.serve", "-v", "0", "-b", "127.0.0.1", "-p")
+_UVICORN = ("uvicorn", "--log-level", "warning", "--timeout-graceful-shutdown", "5", "--host", "127.0.0.1", "--port")
+
 
 class Web:
-    """One Daphne, as it is run everywhere."""
+    """One Daphne, as it is run everywhere, or one uvicorn."""
 
-    def __init__(self, log: Path, database: str) -> None:
+    def __init__(self, log: Path, database: str, *, on_uvicorn: bool = False, **changed: str) -> None:
         self.port = any_free()
         self.log = log
         ours = {name.upper() for name in Environment.model_fields}
@@ -33,11 +36,14 @@ class Web:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "config.serve", "-v", "0"),
-                    *("-b", "127.0.0.1", "-p", str(self.port), "config.asgi:application"),
+                    sys.executable,
+                    "-m",
+                    *(_UVICORN if on_uvicorn else _DAPHNE),
+                    str(self.port),
+                    "config.asgi:application",
                 ],
                 cwd=BASE_DIR,
-                env=process_environment(settings | {"ENV_FILE": os.devnull}),
+                env=process_environment(settings | changed | {"ENV_FILE": os.devnull}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,9 +69,9 @@ class Web:
 
 
 @contextmanager
-def web(folder: Path, database: str) -> Iterator[Web]:
-    """Run a web server; kill it at the end, if it still runs."""
-    server = Web(folder / f"{uuid.uuid4()}.log", database)
+def web(folder: Path, database: str, *, on_uvicorn: bool = False, **changed: str) -> Iterator[Web]:
+    """Run a web server, with some settings changed; kill it at the end, if it still runs."""
+    server = Web(folder / f"{uuid.uuid4()}.log", database, on_uvicorn=on_uvicorn, **changed)
     try:
         yield server.wait_until_ready()
     finally:

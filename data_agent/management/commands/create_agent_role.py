@@ -1,54 +1,73 @@
-"""Makes the database role that runs approved queries."""
+"""Makes the database roles that run approved queries."""
 
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import ProgrammingError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 
 from data_agent import roles
 
 
 class Command(BaseCommand):
-    """Create or correct the role of ANALYTICS_DATABASE_URL; running it again changes nothing."""
+    """Create or correct the roles of ANALYTICS_DATABASE_URL; running it again changes nothing."""
 
     help = (
-        "Create the read-only role that ANALYTICS_DATABASE_URL names, or bring it back to what it should be. "
-        "Where this database user may not do that, print the statements for an administrator and end with status 1."
+        "Create the two read-only roles of ANALYTICS_DATABASE_URL (NAME and NAME_personal), or bring them back to what "
+        "they should be. Where this database user may not do that, print the statements for an administrator and end "
+        "with status 1."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the statements, then ask the server what the role can do."""
-        if not settings.ANALYTICS_DATABASE_URL:
+        """Run the statements where something is missing, then ask the server what the roles can do."""
+        url = settings.ANALYTICS_DATABASE_URL
+        if not url:
             raise CommandError("ANALYTICS_DATABASE_URL is not set, so there is no role to create.")
         try:
-            role = roles.from_url(settings.ANALYTICS_DATABASE_URL)
+            wanted = roles.both(url)
         except ValueError as error:
             raise CommandError(str(error)) from None
-        if role.name == connection.settings_dict["USER"]:
+        if connection.settings_dict["USER"] in [role.name for role in wanted]:
             raise CommandError("ANALYTICS_DATABASE_URL names the application's own role. Name another one.")
-        powers = roles.powers(role)
-        database = connection.settings_dict["NAME"]
+        if any(roles.problems(url, personal=role.personal) for role in wanted):
+            self._bring_to_order(wanted)
+        left = [(role, roles.problems(url, personal=role.personal)) for role in wanted]
+        found = [f"The role {role.name} is not as it should be: {'; '.join(why)}." for role, why in left if why]
+        if found:
+            self._tell_administrator(wanted, roles.powers(wanted))
+            raise CommandError(" ".join(found))
+        names = " and ".join(role.name for role in wanted)
+        self.stdout.write(f"The roles {names} can read the three analytics tables and nothing else.")
+
+    def _bring_to_order(self, wanted: tuple[roles.Role, ...]) -> None:
+        powers = roles.powers(wanted)
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                for statement in roles.statements(role, powers, database):
+                for statement in roles.statements([_hashed(role) for role in wanted], powers, _database()):
                     cursor.execute(statement)
-        except ProgrammingError as error:
-            self._tell_administrator(role, powers, database)
-            raise CommandError(f"The role {role.name} was not changed: {str(error).strip()}") from None
-        excess = roles.excess(role)
-        if excess:
-            raise CommandError(f"The role {role.name} can do too much: {'; '.join(excess)}.")
-        self.stdout.write(f"The role {role.name} can read the three analytics tables and nothing else.")
+        except DatabaseError as error:
+            self._tell_administrator(wanted, powers)
+            raise CommandError(f"The role {wanted[0].name} was not changed: {str(error).strip()}") from None
 
-    def _tell_administrator(self, role: roles.Role, ours: roles.Powers, database: str) -> None:
+    def _tell_administrator(self, wanted: tuple[roles.Role, ...], ours: roles.Powers) -> None:
         self.stdout.write("-- An administrator of PostgreSQL must run this in the database:")
-        hidden = roles.Role(role.name, "the password in ANALYTICS_DATABASE_URL")
+        hidden = [replace(role, password="the password in ANALYTICS_DATABASE_URL") for role in wanted]
         administrator = replace(ours, superuser=True, temp_file_limit=True)
-        for statement in roles.statements(hidden, administrator, database):
+        for statement in roles.statements(hidden, administrator, _database()):
             self.stdout.write(f"{_text(statement)};")
+
+
+def _database() -> str:
+    return str(connection.settings_dict["NAME"])
+
+
+def _hashed(role: roles.Role) -> roles.Role:
+    """Return the role with its password hashed, so that the server's log cannot hold the password."""
+    connection.ensure_connection()
+    hashed = connection.connection.pgconn.encrypt_password(role.password.encode(), role.name.encode(), b"scram-sha-256")
+    return replace(role, password=hashed.decode())
 
 
 def _text(statement: sql.Composed) -> str:

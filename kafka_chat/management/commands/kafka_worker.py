@@ -1,9 +1,11 @@
 """`manage.py kafka_worker`: see kafka_chat/README.md."""
 
 import asyncio
+import gc
 from argparse import ArgumentParser
 from typing import Any
 
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -11,6 +13,9 @@ from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
 from kafka_chat.outcomes import log_outcome
 from kafka_chat.worker import DRAIN_SECONDS, ROLES, Worker
+
+# Objects made since the last collection of garbage.
+_GARBAGE = 50_000
 
 
 class Command(BaseCommand):
@@ -57,13 +62,17 @@ class Command(BaseCommand):
             report=log_outcome if settings.ENVIRONMENT.log_format == "json" else console.question,
         )
         try:
-            with console.keeping_log_lines():
-                asyncio.run(_work(worker, console))
+            with console.keeping_log_lines(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_work(worker, console))
         except TooManyDeadLetters as error:
             raise CommandError(f"Stopped: {error}.") from None
 
 
 async def _work(worker: Worker, console: Console) -> None:
+    # What was made until now is no garbage, and what is made for a question is freed by its references alone.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     watching = asyncio.create_task(watch(console, worker)) if console.live else None
     try:
         await worker.run()

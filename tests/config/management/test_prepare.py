@@ -2,10 +2,13 @@
 
 import json
 import os
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.management import call_command
+from django.db import connection
 from pytest_django import Settings
 
 from config.management.commands.prepare import collect_static_files
@@ -47,3 +50,13 @@ def test_collected_files_have_hashed_names(source: Path, settings: Settings) -> 
     names = json.loads((settings.STATIC_ROOT / staticfiles_storage.manifest_name).read_text())["paths"]
     assert (settings.STATIC_ROOT / names["page.css"]).read_text() == "a { color: red }"
     assert names["page.css"] != "page.css"
+
+
+def test_a_data_agent_without_a_proper_role_is_told_of_and_keeps_nothing_else_from_starting(
+    transactional_db: None, settings: Settings
+) -> None:
+    settings.ANALYTICS_DATABASE_URL = f"postgres://{connection.settings_dict['USER']}:x@127.0.0.1:1/x"
+    said = StringIO()
+    call_command("prepare", without_demo_data=True, stdout=StringIO(), stderr=said)
+    assert "The data agent runs no query. ANALYTICS_DATABASE_URL names the application's own role." in said.getvalue()
+    assert "data_agent.W003" in said.getvalue()

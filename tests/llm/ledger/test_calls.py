@@ -23,7 +23,6 @@ from websockets.asyncio.client import connect
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
 from config.visitors import COOKIE, make_cookie
-from kafka_chat import questions
 from kafka_chat.models import ChatMessage as Question
 from kafka_chat.models import Status
 from llm import registry
@@ -31,6 +30,7 @@ from llm.ledger import calls
 from llm.ledger.calls import BATCH, Ledger
 from llm.models import Call, Price
 from llm.types import Message, Request
+from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import broker  # noqa: F401
 from tests.llm.ledger.rows import NOON, call
 
@@ -283,7 +283,7 @@ class TestSigterm:
 
     @pytest.mark.usefixtures("broker")
     def test_a_worker_stores_the_call_of_the_last_answer(self) -> None:
-        question = questions.ask(uuid.uuid4(), "hello")
+        question = ask_here(uuid.uuid4(), "hello")
         worker = _start("manage.py", "kafka_worker")
         try:
             _until(lambda: Question.objects.get(pk=question.pk).status == Status.ANSWERED, 60)

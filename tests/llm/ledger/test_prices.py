@@ -1,11 +1,13 @@
 """What a call costs."""
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from llm.ledger import prices
@@ -118,8 +120,43 @@ def test_a_version_that_was_applied_cannot_be_changed_by_anybody() -> None:
         Price.objects.update(prompt_usd=3)
     with pytest.raises(ProtectedError):
         price.delete()
+    with pytest.raises(IntegrityError, match="add a new version instead"), transaction.atomic():
+        Price.objects.filter(pk=price.pk)._raw_delete("default")
     price.refresh_from_db()
     assert price.prompt_usd == Decimal("1.5")
+
+
+def test_a_version_that_was_not_applied_can_be_deleted() -> None:
+    price = _price("gpt-4o")
+    price.delete()
+    assert not Price.objects.filter(pk=price.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_that_is_being_applied_cannot_be_deleted_meanwhile() -> None:
+    price = _price("gpt-4o")
+    refused: list[Exception] = []
+
+    def delete() -> None:
+        try:
+            Price.objects.filter(pk=price.pk)._raw_delete("default")
+        except Exception as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        _apply(price)
+        deleting = threading.Thread(target=delete)
+        deleting.start()
+        with connection.cursor() as cursor:
+            for _ in range(500):
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+                time.sleep(0.01)
+    deleting.join()
+    assert [type(error) for error in refused] == [IntegrityError]
 
 
 def test_there_is_one_version_for_a_moment_and_none_below_zero() -> None:

@@ -11,8 +11,9 @@ from redis.exceptions import RedisError
 from config import redis
 from config.embedded.ports import any_free
 from llm import runs
-from llm.runs import Delta, End, RunEnded, RunFull, RunLog, writers
+from llm.runs import Delta, End, RunEnded, RunFull, RunLog, appending, writers
 from llm.runs.events import ATTEMPT
+from llm.runs.rounds import Rounds
 from tests.llm.runs.conftest import collect, first, until_stored
 from tests.llm.servers.relay import Relay
 
@@ -413,6 +414,162 @@ async def test_scripts_are_loaded_again_after_redis_has_forgotten_them(processes
     writer.end("done")
     await until_stored(there, run, 3)
     assert (await there.snapshot(run)).text == "one two"
+
+
+@pytest.fixture
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many commands each round trip had."""
+    sent: list[int] = []
+    send = Rounds._send
+
+    async def noting(self, commands):
+        sent.append(len(commands))
+        return await send(self, commands)
+
+    monkeypatch.setattr(Rounds, "_send", noting)
+    return sent
+
+
+async def test_many_attempts_and_ends_at_once_share_their_round_trips(processes, round_trips):
+    log = await processes()
+    # Which may have forgotten its scripts.
+    await log.take_over(uuid4(), owner="me")
+    round_trips.clear()
+    ids = [uuid4() for _ in range(100)]
+    attempts = await asyncio.gather(*(log.take_over(each, owner="me") for each in ids))
+    assert len(attempts) == 100
+    assert await asyncio.gather(*(log.end(each, "done") for each in ids)) == [True] * 100
+    # With them went what each attempt has to say at first.
+    assert len(round_trips) < 10
+
+
+async def test_who_asks_while_others_are_on_their_way_goes_with_the_next(processes, round_trips):
+    log = await processes()
+    await log.end(uuid4(), "done")
+    round_trips.clear()
+    asking = [asyncio.create_task(log.end(uuid4(), "done"))]
+    while not round_trips:
+        await asyncio.sleep(0)
+    asking += [asyncio.create_task(log.end(uuid4(), "done")) for _ in range(50)]
+    await asyncio.gather(*asking)
+    assert round_trips == [1, 50]
+
+
+async def test_one_that_cannot_be_done_spoils_no_other_of_the_same_round_trip(processes, run):
+    log = await processes()
+    await log.end(run, "done")
+    other = uuid4()
+    refused, writer = await asyncio.gather(
+        log.take_over(run, owner="me"), log.take_over(other, owner="me"), return_exceptions=True
+    )
+    assert isinstance(refused, RunEnded)
+    assert writer.run == other
+
+
+async def test_pieces_of_a_while_are_one_entry_of_the_store_and_still_pieces_to_readers(processes, run, monkeypatch):
+    monkeypatch.setattr(appending, "_GATHER", (0.1, 0.1))
+    here, there = await processes(), await processes()
+    writer = here.open(run, owner="me")
+    writer.write("a")
+    # The first one waits for nobody.
+    await until_stored(there, run, 1)
+    for text in "bcdef":
+        writer.write(text)
+    writer.write("g", restart=True)
+    for text in "hi":
+        writer.write(text)
+    await until_stored(there, run, 9)
+    kinds = [list(fields) for _, fields in await there.client.xrange(f"runs:events:{run}")]
+    assert kinds == [[b"d"], [b"m"], [b"r"], [b"m"]]
+    assert (await there.snapshot(run, seen=4)).text == "abcd"
+    assert await first(there, run, after=8) == Delta(9, "i")
+    assert await first(there, run, after=3) == Delta(9, "ghi", restart=True)
+    end = writer.end("done")
+    assert await collect(there, run) == ("ghi", end)
+
+
+async def test_what_was_appended_twice_is_read_once(processes, run, monkeypatch):
+    """The answer of an append was lost, so it is made again, with what came meanwhile."""
+    here, there = await processes(), await processes()
+    writer = here.open(run, owner="me")
+    writer.write("one ")
+    await until_stored(there, run, 1)
+    monkeypatch.setattr(writer, "appended", lambda batch: None)
+    writer.write("two ")
+    await until_stored(there, run, 2)
+    monkeypatch.undo()
+    writer.write("three")
+    await until_stored(there, run, 3)
+    assert (await there.snapshot(run)).text == "one two three"
+    assert await first(there, run, after=1) == Delta(3, "two three")
+
+
+async def test_who_waits_for_the_end_alone_is_told_of_nothing_else(processes, run, round_trips):
+    here, there = await processes(), await processes()
+    told = []
+    hear = there._hear
+
+    def noting(message):
+        told.append(message["data"])
+        hear(message)
+
+    there._hear = noting
+    ends = [asyncio.create_task(there.end_of(run)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    writer = here.open(run, owner="me")
+    for _ in range(5):
+        writer.write("x")
+        await asyncio.sleep(0.02)
+    await until_stored(here, run, 5)
+    # It told of listening and asked once, for all three.
+    assert told == [1]
+    assert not any(end.done() for end in ends)
+    end = writer.end("done", {"answer": "yes: é"})
+    assert await asyncio.gather(*ends) == [end] * 3
+    assert len(told) == 2
+    assert not there._endings
+    assert await there.client.exists(f"runs:awaited:{run}") == 0
+
+
+async def test_an_end_that_is_there_already_is_told_at_once(processes, run):
+    here, there = await processes(), await processes()
+    await here.end(run, "error", {"error": "No."})
+    async with asyncio.timeout(5):
+        assert await there.end_of(run) == End(1, "error", 0, {"error": "No."})
+
+
+async def test_an_end_of_a_lost_process_is_told_by_whoever_waits_for_it(processes, run):
+    lost, here = await processes(lease=0.3), await processes(lease=0.3)
+    lost.open(run, owner="me").write("half an ")
+    await until_stored(here, run, 1)
+    await lost.aclose()
+    async with asyncio.timeout(5):
+        assert (await here.end_of(run)).outcome == "interrupted"
+
+
+async def test_who_does_not_wait_any_more_is_not_told(processes, run):
+    log = await processes()
+    leaving, staying = (asyncio.create_task(log.end_of(run)) for _ in range(2))
+    await asyncio.sleep(0.05)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert await log.client.smembers(f"runs:awaited:{run}")
+    staying.cancel()
+    await asyncio.gather(staying, return_exceptions=True)
+    async with asyncio.timeout(5):
+        while await log.client.smembers(f"runs:awaited:{run}"):
+            await asyncio.sleep(0.01)
+    assert not log._endings
+
+
+async def test_an_end_is_told_also_after_the_listening_connection_was_lost(processes, run):
+    here, there = await processes(), await processes()
+    ending = asyncio.create_task(there.end_of(run))
+    await asyncio.sleep(0.05)
+    await there.client.client_kill_filter(_type="pubsub")
+    await here.end(run, "done")
+    async with asyncio.timeout(10):
+        assert (await ending).outcome == "done"
 
 
 async def test_each_event_loop_has_a_log_of_its_own():

@@ -1,0 +1,138 @@
+"""From the approval of a query to its rows at the page's socket: `python -m benchmarks.agent_approval`, half a minute.
+
+On real servers, through the data agent's consumer: its frames, its audit events, its transitions, and the query on a
+connection of its own as the analyst role. Each approval is followed by the floor: the same text on a connection that is
+open already, as nothing but that query. The two take turns; what is printed is the difference too, which is what the
+approval costs beyond the query itself.
+"""
+
+import asyncio
+import os
+import statistics
+import time
+from typing import Any
+
+from tests.servers import Servers, forget_settings
+
+_ROUNDS = 200
+_WARM_UP = 20
+_SQL = {
+    "customers by country": "SELECT country, count(*) AS customers FROM analytics_users GROUP BY country LIMIT 100",
+    "revenue by month": (
+        "SELECT date_trunc('month', purchased_at)::date AS month, sum(total_amount) AS revenue FROM "
+        "analytics_purchases WHERE status = 'completed' GROUP BY month ORDER BY month LIMIT 100"
+    ),
+    "1,000 purchases": "SELECT * FROM analytics_purchases ORDER BY id LIMIT 1000",
+}
+
+
+def main() -> None:
+    """Start servers, measure, stop them."""
+    forget_settings()
+    servers = Servers("postgres", "valkey")
+    try:
+        os.environ |= servers.settings | {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "SECRET_KEY": "the benchmark's secret key, which is long enough and signs nothing of value",
+            "KAFKA_BOOTSTRAP_SERVERS": "unused:1",
+            "LLM_CHAT": "scripted",
+            "LLM_SQL": "scripted",
+            "LOG_LEVEL": "ERROR",
+        }
+        import django
+
+        django.setup()
+        _prepare()
+        for name, sql in _SQL.items():
+            asyncio.run(_measure(name, sql))
+    finally:
+        servers.stop()
+
+
+def _prepare() -> None:
+    from django.contrib.auth.models import Permission, User
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, skip_checks=True)
+    call_command("create_agent_role", verbosity=0)
+    call_command("load_analytics")
+    analyst = User.objects.create_user("analyst")
+    analyst.user_permissions.add(Permission.objects.get(codename="use_data_agent"))
+
+
+async def _measure(name: str, sql: str) -> None:
+    import psycopg
+    from channels.routing import URLRouter
+    from channels.testing import WebsocketCommunicator
+    from django.conf import settings
+    from django.contrib.auth.models import User
+
+    from data_agent.routing import websocket_urlpatterns
+
+    socket = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/data-agent/")
+    socket.scope |= {"user": await User.objects.aget(username="analyst"), "client": ["127.0.0.1", 1]}
+    await socket.connect()
+    opened = await psycopg.AsyncConnection.connect(settings.ANALYTICS_DATABASE_URL)
+    approvals: list[float] = []
+    queries: list[float] = []
+    cpu = 0.0
+    for turn in range(_WARM_UP + _ROUNDS):
+        step = await _proposal(sql)
+        used, started = time.process_time(), time.perf_counter()
+        await socket.send_json_to({"type": "approve", "step": str(step.pk), "sha256": step.sql_sha256})
+        await _until(socket, "executed")
+        took, used = time.perf_counter() - started, time.process_time() - used
+        await _until(socket, "answered")
+        started = time.perf_counter()
+        await (await opened.execute(step.sql)).fetchall()
+        await opened.rollback()
+        if turn >= _WARM_UP:
+            approvals.append(took)
+            queries.append(time.perf_counter() - started)
+            cpu += used
+    await opened.close()
+    await socket.disconnect()
+    _print(name, approvals, queries, cpu / _ROUNDS)
+
+
+async def _proposal(sql: str) -> Any:
+    """Put a query before the analyst as if a model had proposed it; that is not what is measured."""
+    from channels.db import database_sync_to_async
+    from django.contrib.auth.models import User
+
+    from data_agent import drafting, storing
+    from data_agent.audit import Person
+    from data_agent.models import Session
+
+    analyst = await User.objects.aget(username="analyst")
+    person = Person(analyst.pk, "analyst")
+    examined = await drafting.examine(sql)
+    assert not examined.problem, examined.problem
+
+    def store() -> Any:
+        session = Session.objects.create(owner=analyst, title="Benchmark")
+        return storing.add_step(person, session, "Benchmark", drafting.Draft(examined))
+
+    return await database_sync_to_async(store)()
+
+
+async def _until(socket: Any, state: str) -> None:
+    while True:
+        frame = await socket.receive_json_from(timeout=30)
+        assert frame["type"] != "error", frame
+        if frame["type"] == "step" and frame["step"]["state"] == state:
+            return
+
+
+def _print(name: str, approvals: list[float], queries: list[float], cpu: float) -> None:
+    beyond = [(approval - query) * 1000 for approval, query in zip(approvals, queries, strict=True)]
+    cuts = statistics.quantiles(beyond, n=100)
+    print(
+        f"{name:<24} approve to rows {statistics.median(approvals) * 1000:6.1f} ms   the query itself "
+        f"{statistics.median(queries) * 1000:6.1f} ms   beyond it: median {cuts[49]:6.1f} ms, p90 {cuts[89]:6.1f} ms, "
+        f"CPU of this process {cpu * 1000:5.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Statements that go from the event loop straight to PostgreSQL, for the few that every question of a chat waits for.
+
+Through Django's ORM each of them would change into a thread and back, which costs several times what the statement does
+(`README.md` of the Kafka chat has the figures). Here a statement is a transaction of its own, prepared once for each
+connection. Whoever has more than one to do together, or a query to build, uses the ORM.
+"""
+
+import asyncio
+import select
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+from psycopg.pq import TransactionStatus
+
+from config import loops
+
+Row = tuple[Any, ...]
+
+# Seconds after which a server that gives no answer counts as away, and half as many where it takes no connection.
+PATIENCE = 10.0
+
+
+class Connections:
+    """The connections of one event loop: made when they are needed, kept, and at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._turns = asyncio.Semaphore(most)
+        # The one that was used last is used next, so those that a quiet time does not need fall out of use.
+        self._free: list[psycopg.AsyncConnection[Row]] = []
+
+    async def rows(self, statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+        """Execute a statement and return its rows. Raises Django's errors, as the ORM does."""
+        with connections["default"].wrap_database_errors:
+            try:
+                async with asyncio.timeout(PATIENCE), self._turns:
+                    return await self._rows(statement, parameters)
+            except TimeoutError:
+                raise psycopg.OperationalError(f"PostgreSQL gave no answer in {PATIENCE:g} s") from None
+
+    async def aclose(self) -> None:
+        """Close those that are free."""
+        while self._free:
+            await self._free.pop().close()
+
+    async def _rows(self, statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+        connection = await self._take()
+        try:
+            cursor = await connection.execute(statement, parameters, prepare=True)
+            return await cursor.fetchall()
+        finally:
+            await self._give_back(connection)
+
+    async def _take(self) -> psycopg.AsyncConnection[Row]:
+        while self._free:
+            connection = self._free.pop()
+            if not _has_heard_something(connection):
+                return connection
+            await connection.close()
+        return await _connect()
+
+    async def _give_back(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._free.append(connection)
+        else:
+            await connection.close()
+
+
+def _has_heard_something(connection: psycopg.AsyncConnection[Row]) -> bool:
+    """Whether the server has said something while nobody asked: that it goes, or has gone."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def _connect() -> psycopg.AsyncConnection[Row]:
+    parameters = connections["default"].get_connection_params()
+    # What is left means the same here as it does for the ORM, the types of values among it.
+    for name in ("cursor_factory", "prepare_threshold", "server_side_binding"):
+        parameters.pop(name, None)
+    parameters.setdefault("connect_timeout", round(PATIENCE / 2))
+    return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+
+
+_connections: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = WeakKeyDictionary()
+
+
+async def rows(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+    """Execute a statement on a connection of the running event loop and return its rows.
+
+    Raises Django's errors: OperationalError or InterfaceError where PostgreSQL cannot be reached.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _connections:
+        ours = _connections[loop] = Connections(settings.DATABASE_DIRECT_CONNECTIONS)
+        loops.before_close(loop, ours.aclose)
+    return await _connections[loop].rows(statement, parameters)

@@ -1,0 +1,44 @@
+"""Whether two parse trees mean the same.
+
+Trees of two texts differ in the places in the text, which nearly each node has. So both are read again with message
+types from which these fields were taken: what the types do not know is dropped, and the rest is compared, all of it in
+the protobuf library.
+"""
+
+from typing import Any
+
+import postgast
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+# Places in the text; the last four are those of the brackets of a list.
+_PLACES = frozenset(
+    {
+        *("location", "stmt_location", "stmt_len"),
+        *("rexpr_list_start", "rexpr_list_end", "list_start", "list_end"),
+    }
+)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two trees differ in nothing but places in the text."""
+    return bool(_without_places(one) == _without_places(other))
+
+
+def _without_places(tree: Any) -> Any:
+    placeless = _Placeless.FromString(tree.SerializeToString())
+    placeless.DiscardUnknownFields()
+    return placeless
+
+
+def _placeless_type() -> Any:
+    file = descriptor_pb2.FileDescriptorProto()
+    postgast.pg_query_pb2.DESCRIPTOR.CopyToProto(file)
+    for message in file.message_type:
+        for field in [field for field in message.field if field.name in _PLACES]:
+            message.field.remove(field)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.ParseResult"))
+
+
+_Placeless = _placeless_type()

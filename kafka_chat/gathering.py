@@ -1,0 +1,82 @@
+"""Does in one go what many ask for at the same time.
+
+Whoever comes first waits for nobody. Who comes while that is under way, or has only just been, goes along with the next
+go, together with all who wait then: the more there is to do, the less each costs.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Items of one go.
+MOST = 500
+# Seconds from the beginning of a go to the next one. Each costs as much as it does for dozens of items.
+_PACE = 0.005
+
+
+class Gathering(Generic[T, R]):
+    """Asks `work` for the results of several items at once, which it returns in their order.
+
+    An item that cannot be worked on must not harm the others: where a go raises, each item goes alone. Only where
+    PostgreSQL is away all are told so at once.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+        self._work = work
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._going: asyncio.Task[None] | None = None
+        # When the last go began, in the loop's time.
+        self._begun_at = float("-inf")
+
+    async def ask(self, item: T) -> R:
+        """Return the result of an item; raises what the work on it raised."""
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
+        if self._going is None:
+            self._going = asyncio.create_task(self._go())
+        return await result
+
+    async def aclose(self) -> None:
+        """Wait for what is under way; its askers may be gone."""
+        if self._going is not None:
+            await self._going
+
+    async def _go(self) -> None:
+        now = asyncio.get_running_loop().time
+        try:
+            while self._waiting:
+                await asyncio.sleep(self._begun_at + _PACE - now())
+                self._begun_at = now()
+                # Who has left in the meantime wants nothing any more.
+                asked = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+                await self._settle([each for each in asked if not each[1].done()])
+        finally:
+            self._going = None
+
+    async def _settle(self, asked: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        if not asked:
+            return
+        try:
+            results = await self._work([item for item, _ in asked])
+        except Exception as error:
+            if len(asked) > 1 and not isinstance(error, OperationalError | InterfaceError):
+                for one in asked:
+                    await self._settle([one])
+                return
+            for _, result in asked:
+                if not result.done():
+                    result.set_exception(error)
+        except BaseException:
+            for _, result in asked:
+                result.cancel()
+            raise
+        else:
+            for (_, result), value in zip(asked, results, strict=True):
+                if not result.done():
+                    result.set_result(value)

@@ -1,0 +1,48 @@
+"""A deadline for many waits with one timer; `asyncio.timeout` makes one for each, and models say many small pieces."""
+
+import asyncio
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A moment of the event loop's clock up to which may be waited. A context manager: its timer ends with it.
+
+    Between two waits nothing is cancelled, so it may span a generator's `yield`, which `asyncio.timeout` must not.
+    """
+
+    def __init__(self, moment: float) -> None:
+        self.passed = False
+        self._waiting: asyncio.Task[object] | None = None
+        self._timer = asyncio.get_running_loop().call_at(moment, self._pass)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._timer.cancel()
+
+    async def wait_for(self, awaitable: Awaitable[T]) -> T:
+        """Return what is awaited; raises TimeoutError where the moment passes meanwhile, as `asyncio.timeout` does.
+
+        Not to be called where it has `passed`, and by one task at a time.
+        """
+        task = self._waiting = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if self.passed and task.uncancel() <= cancelling:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._waiting = None
+
+    def _pass(self) -> None:
+        self.passed = True
+        if self._waiting is not None:
+            self._waiting.cancel()

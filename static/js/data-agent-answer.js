@@ -1,0 +1,38 @@
+// The answer in words. Each number in it leads to the row it is from.
+
+import { part } from "./conversation.js";
+
+const BY = {
+  model: "Worded by the model. Each underlined number leads to its row; the tables are the source.",
+  rule: "Made from the table below, without the model.",
+};
+
+export class Answer {
+  // `trace(step, row)` shows where a number is from.
+  constructor(root, trace) {
+    this.box = part(root, "answer-box");
+    this.words = part(root, "answer");
+    this.footnote = part(root, "footnote");
+    this.trace = trace;
+  }
+
+  show({ answer, answer_parts: parts, answer_source: source }) {
+    this.box.hidden = answer === "";
+    this.words.replaceChildren(...parts.map((piece) => this.piece(piece)));
+    this.footnote.textContent = BY[source] ?? "";
+  }
+
+  piece({ text, step, row }) {
+    if (!step || row === null) return document.createTextNode(text);
+    const link = document.createElement("a");
+    link.href = `#step-${step}`;
+    link.className = "trace";
+    link.textContent = text;
+    link.title = `From row ${row + 1} of the result`;
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.trace(step, row);
+    });
+    return link;
+  }
+}

@@ -1,0 +1,31 @@
+"""An application that says how its server is tuned, and sends what it is asked for."""
+
+import asyncio
+import gc
+import json
+from typing import Any
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer HTTP with facts, and a WebSocket's list of sizes with texts of these sizes in bytes."""
+    if scope["type"] == "http":
+        loop = type(asyncio.get_running_loop())
+        facts = {"loop": loop.__module__, "garbage": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(facts).encode()})
+        return
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        for number, size in enumerate(json.loads(message["text"])):
+            if size < 0:
+                await send({"type": "websocket.send", "bytes": bytes(-size)})
+            else:
+                await send({"type": "websocket.send", "text": text_of(number, size)})
+
+
+def text_of(number: int, size: int) -> str:
+    """Return a text of so many bytes in UTF-8, which says its number."""
+    begin = f"{number} "
+    left = size - len(begin)
+    return begin + "\N{LATIN SMALL LETTER E WITH ACUTE}" * (left // 2) + "." * (left % 2)

@@ -1,0 +1,83 @@
+"""Our Daphne, as a process: it is tuned, and its short way for frames brings what the long one brings."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from websockets.asyncio.client import connect
+
+from config.embedded.ports import any_free
+from config.env import BASE_DIR
+from tests.config.served import text_of
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Where it serves."""
+    port = any_free()
+    command = ("-m", "config.serve", "-v", "0", "-p", str(port), "tests.config.served:application")
+    server = subprocess.Popen([sys.executable, *command], cwd=BASE_DIR)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+            break
+        time.sleep(0.05)
+    yield port
+    server.terminate()
+    assert server.wait(timeout=20) in (0, -15)
+
+
+def test_it_runs_on_uvloop_and_leaves_what_lasts_to_no_garbage_collection(port: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+        facts = json.loads(response.read())
+    assert facts["loop"].startswith("uvloop")
+    assert facts["garbage"] == 50_000
+    assert facts["frozen"] > 1000
+
+
+def test_an_endpoint_has_room_for_a_burst_unless_it_says_how_much() -> None:
+    """In a process of its own: it brings its own event loop, for everything."""
+    endpoints = ["tcp:port=80", "tcp:port=80:backlog=7", "unix:/run/web.sock", "fd:fileno=3"]
+    code = f"from config.serve import with_backlog; print([with_backlog(each) for each in {endpoints}])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
+    wanted = ["tcp:port=80:backlog=1024", "tcp:port=80:backlog=7", "unix:/run/web.sock:backlog=1024", "fd:fileno=3"]
+    assert shown.stdout.decode().strip() == str(wanted)
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_frames_of_every_size_come_whole_and_in_order(port: int, compression: str | None) -> None:
+    # Where the header changes its form; and some that are binary.
+    sizes = [4, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, -5, 4, -70_000, 4, 300_000, 4]
+    sizes += [random.choice((10, 200, 70_000, -20)) for _ in range(100)]
+    async with connect(f"ws://127.0.0.1:{port}/", max_size=None, compression=compression) as socket:
+        await socket.send(json.dumps(sizes))
+        for number, size in enumerate(sizes):
+            got = await asyncio.wait_for(socket.recv(), 20)
+            assert got == (bytes(-size) if size < 0 else text_of(number, size))
+
+
+async def test_who_reads_late_gets_everything_in_order(port: int) -> None:
+    """The socket's buffer is full soon, in the middle of a frame; what follows waits behind that."""
+    sizes = [50, 5000] * 1500
+    async with connect(f"ws://127.0.0.1:{port}/", max_queue=1, compression=None) as socket:
+        await socket.send(json.dumps(sizes))
+        await asyncio.sleep(0.5)
+        for number, size in enumerate(sizes):
+            assert await asyncio.wait_for(socket.recv(), 20) == text_of(number, size)
+
+
+async def test_who_leaves_in_the_middle_is_in_nobodys_way(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/", max_queue=1, compression=None) as leaving:
+        await leaving.send(json.dumps([5000] * 2000))
+        await asyncio.sleep(0.1)
+        leaving.transport.abort()
+    async with connect(f"ws://127.0.0.1:{port}/") as socket:
+        await socket.send("[10]")
+        assert await asyncio.wait_for(socket.recv(), 20) == text_of(0, 10)
