@@ -159,7 +159,7 @@ def _row(level: Level, name: str, rounds: Sequence[Played]) -> str:
         f"{median(lambda each: _quantile(each.said['first'], 99)):8.1f}"
         f"{median(lambda each: _quantile(each.said['following'], 50)):10.1f}"
         f"{spread(lambda each: _quantile(each.said['following'], 99), '.1f'):>15}"
-        f"{median(lambda each: max(each.said['following'])):6.0f}"
+        f"{median(lambda each: max(each.said['following'], default=float('nan'))):6.0f}"
         f"{spread(lambda each: each.frame_ms, '.0f'):>16}"
         f"{median(lambda each: each.asking_ms):6.1f}"
         f"{median(lambda each: each.idle_kb):9.0f}{median(lambda each: each.streaming_kb):8.0f}"
