@@ -14,8 +14,7 @@ from collections.abc import Callable
 
 import postgast
 
-from data_agent import policy
-from data_agent.guard import check
+from data_agent.guard import check, policy
 from tests.data_agent.corpus import hostile, legitimate
 
 _ROUNDS = 20

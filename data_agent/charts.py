@@ -6,20 +6,14 @@ The table is its text alternative, and a description of it is in the picture.
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-import pygal
-from pygal.style import Style
-
 from data_agent.execution import ResultColumn
-
-# Its import hook for map plugins, which are not used here, is of a kind that Python no longer knows, and warns of.
-sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
+from data_agent.plotting import Style, pygal
 
 Kind = Literal["line", "bar", "scatter"]
 Row = Sequence[str | None]

@@ -22,7 +22,7 @@ from data_agent import drafting, guard, prompts, replies
 from data_agent.drafting import MAX_TOKENS, Examined
 from data_agent.errors import QueryFailed
 from data_agent.execution import run
-from data_agent.policy import DEFAULT_ROWS, MAX_ROWS
+from data_agent.guard.policy import DEFAULT_ROWS, MAX_ROWS
 from data_agent.prompts import Asked
 from llm import registry
 from llm.errors import LLMError

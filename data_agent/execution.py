@@ -20,8 +20,9 @@ from django.conf import settings
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import TextLoader
 
-from data_agent import guard, policy, roles
+from data_agent import guard, roles
 from data_agent.errors import QueryFailed, Unavailable
+from data_agent.guard import policy
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,10 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
-from data_agent import audit, policy
+from data_agent import audit
 from data_agent.audit import Person
 from data_agent.drafting import Draft, Examined
+from data_agent.guard import policy
 from data_agent.models import Session, State, Step
 
 APPROVAL_VALID = timedelta(minutes=5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from data_agent import policy
+from data_agent.guard import policy
 
 # Names before a bracket; casts look like calls of a type: `(price)::numeric(8,1)`.
 _CALL = re.compile(r'(?<![\w"])([a-z_]\w*|"[^"]+")\(')

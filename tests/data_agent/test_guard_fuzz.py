@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as fuzzing
 from hypothesis import strategies as st
 
-from data_agent import policy, roles
+from data_agent import roles
 from data_agent.demo_data import DemoData
-from data_agent.guard import check
+from data_agent.guard import check, policy
 from data_agent.schema import SCHEMA
 from tests.data_agent import plans
 from tests.data_agent.corpus import hostile, legitimate

@@ -9,10 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from config import local_models
-from data_agent import audit, execution, outcomes, policy, proposals, steps
+from data_agent import audit, execution, outcomes, proposals, steps
 from data_agent.audit import Person
 from data_agent.demo_data import DemoData
 from data_agent.errors import NotDecidable, NotFound
+from data_agent.guard import policy
 from data_agent.models import AuditEvent, Session, State, Step
 
 pytestmark = pytest.mark.usefixtures("analytics")

@@ -1,7 +1,8 @@
 import pytest
 from django.db import connection
 
-from data_agent import policy, schema
+from data_agent import schema
+from data_agent.guard import policy
 from data_agent.models import PLANS, STATUSES
 
 pytestmark = pytest.mark.django_db

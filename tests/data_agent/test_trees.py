@@ -1,7 +1,7 @@
 import postgast
 import pytest
 
-from data_agent import trees
+from data_agent.guard import trees
 
 
 @pytest.mark.parametrize(

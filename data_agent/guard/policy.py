@@ -1,7 +1,7 @@
 """What a query may consist of. Everything that is not listed here is refused.
 
 A change of a list changes `VERSION`, and so ends approvals that were made under the old one; a change of the rules in
-`guard.py` and what it calls must raise `RULES` by hand.
+`verdict.py` and what it calls must raise `RULES` by hand.
 """
 
 import hashlib

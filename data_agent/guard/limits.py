@@ -4,7 +4,7 @@ from typing import Any
 
 import postgast
 
-from data_agent import policy
+from data_agent.guard import policy
 
 Tree = Any
 

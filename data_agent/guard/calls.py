@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from data_agent import policy, suggestions
-from data_agent.findings import Findings
+from data_agent.guard import policy, suggestions
+from data_agent.guard.findings import Findings
 
 Tree = Any
 

@@ -6,9 +6,9 @@ column.
 
 from typing import Any
 
-from data_agent import suggestions
-from data_agent.findings import Findings
-from data_agent.scopes import Output, Relation, Scope
+from data_agent.guard import suggestions
+from data_agent.guard.findings import Findings
+from data_agent.guard.scopes import Output, Relation, Scope
 
 # A message of libpg_query's parse tree: the classes are generated at run time.
 Tree = Any

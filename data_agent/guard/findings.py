@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from data_agent import policy
+from data_agent.guard import policy
+from data_agent.guard.scopes import Output
 from data_agent.schema import Table
-from data_agent.scopes import Output
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ the statement, but not the other items of FROM; only LATERAL and functions see t
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from data_agent import policy, suggestions
-from data_agent.findings import Findings
-from data_agent.scopes import Ctes, Output, Relation, Scope
+from data_agent.guard import policy, suggestions
+from data_agent.guard.findings import Findings
+from data_agent.guard.scopes import Ctes, Output, Relation, Scope
 
 Tree = Any
 

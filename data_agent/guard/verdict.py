@@ -1,7 +1,7 @@
 """Decides whether a text may be run. Nothing else in the project does.
 
-`check` stands on PostgreSQL's own parser, on allow-lists (`data_agent.policy`) and on resolved names
-(`data_agent.inspection`). It reads no database and keeps no state. Whatever goes wrong inside it is a refusal.
+`check` stands on PostgreSQL's own parser, on allow-lists (`data_agent.guard.policy`) and on resolved names
+(`data_agent.guard.inspection`). It reads no database and keeps no state. Whatever goes wrong inside it is a refusal.
 """
 
 import os
@@ -19,9 +19,9 @@ import sqlparse
 import structlog
 from google.protobuf.message import DecodeError
 
-from data_agent import limits, policy, suggestions, trees
-from data_agent.findings import Findings
-from data_agent.inspection import inspect
+from data_agent.guard import limits, policy, suggestions, trees
+from data_agent.guard.findings import Findings
+from data_agent.guard.inspection import inspect
 from data_agent.schema import SCHEMA, Table
 
 log = structlog.get_logger(__name__)

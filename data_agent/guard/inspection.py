@@ -1,6 +1,6 @@
 """Looks at a parsed SELECT node by node, in the order and with the scopes of PostgreSQL's own analysis.
 
-What is allowed is listed in `data_agent.policy`; each kind of node that is not listed is a reason against the
+What is allowed is listed in `data_agent.guard.policy`; each kind of node that is not listed is a reason against the
 statement. `from_items` knows what stands in FROM, `names` what a reference means, `calls` which functions may be
 called.
 """
@@ -11,13 +11,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from data_agent import calls, policy
-from data_agent.findings import Findings
-from data_agent.from_items import FromItems
-from data_agent.names import Names
-from data_agent.naming import name_of
+from data_agent.guard import calls, policy
+from data_agent.guard.findings import Findings
+from data_agent.guard.from_items import FromItems
+from data_agent.guard.names import Names
+from data_agent.guard.naming import name_of
+from data_agent.guard.scopes import Ctes, Output, Relation, Scope
 from data_agent.schema import Table
-from data_agent.scopes import Ctes, Output, Relation, Scope
 
 # A message of libpg_query's parse tree: the classes are generated at run time.
 Tree = Any
