@@ -167,6 +167,8 @@ def test_fetch_goes_on_beside_the_page_until_it_is_cancelled(
     assert "Nothing was being fetched." in _text(admin_client, "/models/")
 
 
+# The workspace asks in a thread, on a connection of its own.
+@pytest.mark.django_db(transaction=True)
 def test_visitors_are_told_what_the_small_model_means(client: Client, admin_client: Client, local: Path) -> None:
     assert "Small local model: it chats, but gets facts wrong. Staff can fetch a better one." in _text(
         client, "/about/"
@@ -175,6 +177,8 @@ def test_visitors_are_told_what_the_small_model_means(client: Client, admin_clie
     assert "Small local model: it cannot write SQL" in _text(admin_client, "/data-agent/")
 
 
+# The workspace asks in a thread, on a connection of its own.
+@pytest.mark.django_db(transaction=True)
 def test_nothing_is_said_where_another_model_serves(admin_client: Client, local: Path, settings: Settings) -> None:
     _serve(settings, llm_local_sql_name=recipes.BETTER)
     assert "Small local model" in _text(admin_client, "/about/")

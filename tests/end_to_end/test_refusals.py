@@ -37,7 +37,7 @@ def cookie(triptych: str) -> str:
 
 def test_a_page_of_this_site_may_open_a_socket(triptych: str, cookie: str) -> None:
     with _socket(triptych, cookie=cookie) as socket:
-        assert json.loads(socket.recv(timeout=5)) == {"type": "ready", "run": None}
+        assert json.loads(socket.recv(timeout=5)) == {"type": "ready", "run": None, "after": None}
 
 
 @pytest.mark.parametrize("origin", ["https://example.org", "http://127.0.0.1:1", "null", NO_ORIGIN])
