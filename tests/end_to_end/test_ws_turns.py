@@ -161,10 +161,11 @@ def test_earlier_messages_are_shown_on_demand_and_what_one_reads_stays_where_it_
     for number in range(19):
         is_answered(send(page, "ws-chat", f"question {number}"))
     expect(page.locator('#ws-chat [data-part="earlier"]')).to_be_hidden()
-    page.route(
-        "**/api/ws-chat/history/*",
-        lambda route: route.fulfill(response=route.fetch(url=f"{page.url.removesuffix('about/')}api/ws-chat/history/")),
-    )
+    history = f"{page.url.removesuffix('about/')}api/ws-chat/history/"
+    # The row of an answer is stored after its end was shown.
+    while len(page.request.get(history).json()["exchanges"]) < 19:
+        page.wait_for_timeout(50)
+    page.route("**/api/ws-chat/history/*", lambda route: route.fulfill(response=route.fetch(url=history)))
     page.evaluate("document.querySelector('#ws-chat [data-part=earlier]').hidden = false")
     first = page.locator("#ws-chat .exchange").first
     first.evaluate("element => element.dataset.mark = 'x'")
