@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KAFKA  := .cache/kafka
-# Processes that share the tests, each with servers of its own; most of the time they wait.
-JOBS   ?= 3
+# Processes that share the tests, each with servers of its own. Without it they run one after the other.
+JOBS   ?=
+SHARED := $(if $(JOBS),-n $(JOBS) --dist loadfile)
 # For tools that import the settings and connect to nothing.
 LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://unused/unused \
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
@@ -23,10 +24,10 @@ model: $(VENV)/.run ## fetch a better local model (1.1 GB); goes on where it sto
 	@exec $(BIN)/python manage.py fetch_model
 
 test: $(VENV)/.dev ## run the tests, against real servers; make test ARGS="tests/config -x"
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 test-kafka: $(VENV)/.dev $(KAFKA)/.fetched ## run the Kafka tests and the fault test on Apache Kafka (Java, Maven)
-	@TEST_KAFKA=apache $(BIN)/python -m pytest -n 2 --dist loadfile $(or $(ARGS),tests/kafka_chat)
+	@TEST_KAFKA=apache $(BIN)/python -m pytest $(SHARED) $(or $(ARGS),tests/kafka_chat)
 
 bench-llm: $(VENV)/.dev ## measure the provider layer: run log and markdown
 	@$(BIN)/python -m benchmarks.run_log

@@ -78,7 +78,8 @@ class Visitor:
 
     async def ask(self) -> None:
         await self._page.send("ask", text="scene:brisk")
-        while (frame := await self.read())["type"] not in ("started", "error"):
+        # A stop that came after the end, which crossed it, is answered with that it came too late.
+        while (frame := await self.read())["type"] not in ("started", "error") or frame.get("code") == "not_running":
             pass
         assert frame["type"] == "started" or (frame["code"] == "busy" and self.running is not None)
 
