@@ -58,7 +58,9 @@ def server(state: State) -> tuple[Program, dict[str, str]]:
     async def format_storage() -> None:
         if not (home / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            await _complete(*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+            # It may begin with a hyphen.
+            identity = f"--cluster-id={cluster}"
+            await _complete(*java, "kafka.tools.StorageTool", "format", identity, "-c", str(properties))
 
     program = Program(
         name="kafka",
