@@ -11,6 +11,8 @@ def before_close(loop: asyncio.AbstractEventLoop, end: Callable[[], Awaitable[ob
 
     async def ending() -> None:
         await end()
+        # A transport that was closed lets go of its socket in the loop's next turn.
+        await asyncio.sleep(0)
 
     def close_after_that(self: asyncio.AbstractEventLoop) -> None:
         if not loop.is_closed():

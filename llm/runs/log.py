@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from config import redis
+from config import loops, redis
 from config.background import Background
 from llm.runs.appending import Appender
 from llm.runs.events import End, Event, decode_end, text_of
@@ -377,4 +377,6 @@ def log() -> RunLog:
         for closed in [each for each in _logs if each.is_closed()]:
             del _logs[closed]
         _logs[loop] = RunLog(redis.client(), settings.REDIS_URL)
+        # Before that client is closed.
+        loops.before_close(loop, _logs[loop].aclose)
     return _logs[loop]
