@@ -31,7 +31,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if connection.settings_dict["USER"] in [role.name for role in wanted]:
             raise CommandError("ANALYTICS_DATABASE_URL names the application's own role. Name another one.")
-        if any(roles.problems(url, personal=role.personal) for role in wanted):
+        if _is_missing(wanted) or any(roles.problems(url, personal=role.personal) for role in wanted):
             self._bring_to_order(wanted)
         left = [(role, roles.problems(url, personal=role.personal)) for role in wanted]
         found = [f"The role {role.name} is not as it should be: {'; '.join(why)}." for role, why in left if why]
@@ -57,6 +57,14 @@ class Command(BaseCommand):
         administrator = replace(ours, superuser=True, temp_file_limit=True)
         for statement in roles.statements(hidden, administrator, _database()):
             self.stdout.write(f"{_text(statement)};")
+
+
+def _is_missing(wanted: tuple[roles.Role, ...]) -> bool:
+    """Return whether a role does not exist. To try a sign-in would leave an alarming line in the server's log."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = ANY(%s)", [[role.name for role in wanted]])
+        (found,) = cursor.fetchone()
+    return bool(found < len(wanted))
 
 
 def _database() -> str:

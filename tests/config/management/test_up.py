@@ -63,6 +63,11 @@ def test_every_line_carries_the_name_of_its_process(running: Up) -> None:
     assert {"up", "postgres", "prepare"} <= names <= {"up", "postgres", "kafka", "valkey", "prepare", "web", "worker"}
 
 
+def test_first_start_asks_for_no_role_that_does_not_exist_yet(running: Up) -> None:
+    running.wait_for_url()
+    assert "password authentication failed" not in running.output
+
+
 def test_second_start_in_the_same_place_says_that_it_runs(running: Up) -> None:
     second = _manage("up", "--data", str(running.folder), **SCRIPTED)
     assert second.returncode == 0
