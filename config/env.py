@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -36,6 +36,10 @@ COMMANDS_WITHOUT_SERVERS = frozenset(
     {"up", "fetch_model", "help", "version", "check", "collectstatic"}
     | {"makemessages", "compilemessages", "--help", "--version"}
 )
+
+
+# Bytes of the file of a secret, at most: a wrong path is no reason to read a disk.
+_LARGEST_SECRET = 64 * 1024
 
 
 class ConfigurationError(Exception):
@@ -77,8 +81,12 @@ class Environment(BaseSettings):
     demo: bool = Field(False, description="Offers the one-click demo sign-in, on loopback addresses only.")
     data_folder: Path | None = Field(None, description="Where `manage.py up` keeps its data; it sets this itself.")
 
-    # Servers
+    # Servers. A password goes before the address that it belongs to, which is validated with it.
+    database_password: SecretStr | None = Field(None, description="Password for a DATABASE_URL that has none.")
     database_url: str | None = Field(None, description="postgres://user:password@host:port/name")
+    analytics_database_password: SecretStr | None = Field(
+        None, description="Password for an ANALYTICS_DATABASE_URL that has none."
+    )
     analytics_database_url: str | None = Field(
         None, description="The same database as the data agent's read-only role. Without it the agent runs nothing."
     )
@@ -152,8 +160,13 @@ class Environment(BaseSettings):
 
     @field_validator("database_url", "analytics_database_url")
     @classmethod
-    def _is_postgres(cls, value: str | None) -> str | None:
-        return value and _url(value, {"postgres", "postgresql"}, "postgres://user:password@host:5432/name")
+    def _is_postgres(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value:
+            return value
+        name = f"{str(info.field_name).removesuffix('_url')}_password"
+        password: SecretStr | None = info.data.get(name)
+        url = _url(value, {"postgres", "postgresql"}, "postgres://user:password@host:5432/name")
+        return url if password is None else _with_password(url, password.get_secret_value(), name.upper())
 
     @field_validator("redis_url")
     @classmethod
@@ -229,7 +242,7 @@ class Environment(BaseSettings):
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads `NAME_FILE`: the value is the content of that file, without the trailing newline."""
+    """Reads `NAME_FILE`: the value is what is in that file, without blanks around it. An empty file says nothing."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return the file's content, or None where `NAME_FILE` is not set."""
@@ -237,9 +250,17 @@ class SecretFiles(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{field_name.upper()}_FILE: cannot read {path} ({error})") from None
+            with Path(path).open("rb") as file:
+                content = file.read(_LARGEST_SECRET + 1)
+            if len(content) > _LARGEST_SECRET:
+                raise ConfigurationError(
+                    f"{field_name.upper()}_FILE: {path} has more than {_LARGEST_SECRET // 1024} KiB"
+                )
+            return content.decode().strip() or None, field_name, False
+        except OSError as error:
+            raise ConfigurationError(f"{field_name.upper()}_FILE: cannot read {path} ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{field_name.upper()}_FILE: {path} is no text in UTF-8") from None
 
     def __call__(self) -> dict[str, Any]:
         """Return the settings that have such a file."""
@@ -287,6 +308,17 @@ def _url(value: str, schemes: set[str], example: str) -> str:
     if not valid:
         raise ValueError(f"this is not an address like {example}")
     return value
+
+
+def _with_password(url: str, password: str, name: str) -> str:
+    """Put a password into an address that names a user."""
+    parts = urlsplit(url)
+    if not parts.username:
+        raise ValueError(f"it names no user for {name}")
+    if parts.password is not None:
+        raise ValueError(f"it has a password, and {name} is set as well")
+    user, _, server = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{server}").geturl()
 
 
 __all__ = ["BASE_DIR", "PROVIDERS", "ConfigurationError", "Environment", "load", "require"]

@@ -73,17 +73,51 @@ def test_the_program_ends_with_one_line_that_names_the_setting() -> None:
 
 
 def test_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("from the file\n")
+    (tmp_path / "key").write_text("  from the file\r\n\n")
     monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "key"))
     key = env.load().secret_key
     assert key is not None
     assert key.get_secret_value() == "from the file"
 
 
-def test_file_of_a_secret_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "nothing"))
-    with pytest.raises(ConfigurationError, match=r"^SECRET_KEY_FILE: "):
+@pytest.mark.parametrize(("name", "content"), [("nothing", None), ("binary", b"\xff\xfe"), ("long", b"x" * 65_537)])
+def test_file_of_a_secret_that_is_of_no_use_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / name))
+    with pytest.raises(ConfigurationError, match=rf"^SECRET_KEY_FILE: .*{name}") as error:
         env.load()
+    assert len(str(error.value)) < 1000
+
+
+def test_empty_file_of_a_secret_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("\n")
+    monkeypatch.setenv("LLM_OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+    assert env.load().llm_openai_api_key is None
+
+
+@pytest.mark.parametrize("which", ["DATABASE", "ANALYTICS_DATABASE"])
+def test_password_of_a_database_may_stand_in_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: str
+) -> None:
+    (tmp_path / "password").write_text("p@ss/w:rd\n")
+    monkeypatch.setenv(f"{which}_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv(f"{which}_URL", "postgres://a%40b@db:5432/name?sslmode=require")
+    url = getattr(env.load(), f"{which}_URL".lower())
+    assert url == "postgres://a%40b:p%40ss%2Fw%3Ard@db:5432/name?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("postgres://user:other@db/name", "has a password"), ("postgres://db/name", "no user")]
+)
+def test_password_that_fits_no_address_is_refused(monkeypatch: pytest.MonkeyPatch, url: str, reason: str) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "hidden")
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ConfigurationError, match=rf"^DATABASE_URL: it .*{reason}") as error:
+        env.load()
+    assert "hidden" not in str(error.value)
 
 
 def test_environment_goes_before_secret_file_before_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

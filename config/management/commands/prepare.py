@@ -26,12 +26,16 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the option."""
+        """Declare the options."""
         parser.add_argument("--without-demo-data", action="store_true", help="leave the analytics tables as they are")
+        parser.add_argument(
+            "--without-static-files", action="store_true", help="for images that have them, and cannot be written to"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what is not done yet."""
-        collect_static_files()
+        if not options["without_static_files"]:
+            collect_static_files()
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=1)

@@ -60,3 +60,9 @@ def test_a_data_agent_without_a_proper_role_is_told_of_and_keeps_nothing_else_fr
     call_command("prepare", without_demo_data=True, stdout=StringIO(), stderr=said)
     assert "The data agent runs no query. ANALYTICS_DATABASE_URL names the application's own role." in said.getvalue()
     assert "data_agent.W003" in said.getvalue()
+
+
+def test_an_image_keeps_the_static_files_that_it_has(transactional_db: None, source: Path, settings: Settings) -> None:
+    settings.ANALYTICS_DATABASE_URL = None
+    call_command("prepare", without_demo_data=True, without_static_files=True, stdout=StringIO())
+    assert not settings.STATIC_ROOT.exists()
