@@ -12,7 +12,7 @@ LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://un
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test test-kafka bench-llm bench-agent bench-kafka bench-ws screenshots lint format lock clean-data python-is-new-enough
+.PHONY: help run model secrets test test-kafka bench-llm bench-agent bench-kafka bench-ws screenshots lint format lock clean-data python-is-new-enough
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -23,11 +23,19 @@ run: $(VENV)/.run ## start the whole system on this machine (Ctrl-C stops it)
 model: $(VENV)/.run ## fetch a better local model (1.1 GB); goes on where it stopped
 	@exec $(BIN)/python manage.py fetch_model
 
+# The folder keeps others out: in a container, a file belongs to another account, and must be readable by that.
+secrets: ## make the passwords for docker compose; those that are there stay
+	@mkdir -p -m 700 deploy/secrets && cd deploy/secrets && umask 022 && \
+	for name in secret_key database_password analytics_database_password; do \
+		[ -s $$name ] || head -c 48 /dev/urandom | base64 | tr -d '\n' > $$name; done && \
+	for name in llm_openai_api_key llm_gemini_api_key; do [ -e $$name ] || : > $$name; done
+	@echo 'They are in deploy/secrets. Put the key of a provider into its file there.'
+
 test: $(VENV)/.dev ## run the tests, against real servers; make test ARGS="tests/config -x"
 	@exec $(BIN)/python -m pytest $(SHARED) $(ARGS)
 
-test-kafka: $(VENV)/.dev $(KAFKA)/.fetched ## run the Kafka tests and the fault test on Apache Kafka (Java, Maven)
-	@TEST_KAFKA=apache $(BIN)/python -m pytest $(SHARED) $(or $(ARGS),tests/kafka_chat)
+test-kafka: $(VENV)/.dev $(KAFKA)/.fetched ## run the Kafka, fault and deployment tests on Apache Kafka (Java, Maven)
+	@TEST_KAFKA=apache $(BIN)/python -m pytest $(SHARED) $(or $(ARGS),tests/kafka_chat tests/deployment)
 
 bench-llm: $(VENV)/.dev ## measure the provider layer: run log and markdown
 	@$(BIN)/python -m benchmarks.run_log
@@ -46,11 +54,13 @@ bench-ws: $(VENV)/.dev ## measure the WebSocket chat beside bare servers; make b
 screenshots: $(VENV)/.dev ## take the README's pictures from the running system
 	@exec $(BIN)/python -m tests.end_to_end.screenshots
 
-lint: $(VENV)/.dev ## ruff, mypy and the import rules
+lint: $(VENV)/.dev ## ruff, mypy, the import rules, Dockerfile and compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(LINT_SETTINGS) $(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

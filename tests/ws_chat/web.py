@@ -30,8 +30,7 @@ class Web:
     def __init__(self, log: Path, database: str, *, on_uvicorn: bool = False, **changed: str) -> None:
         self.port = any_free()
         self.log = log
-        ours = {name.upper() for name in Environment.model_fields}
-        settings = {name: value for name, value in os.environ.items() if name in ours}
+        settings = settings_here()
         settings["DATABASE_URL"] = settings["DATABASE_URL"].rpartition("/")[0] + f"/{database}"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -65,7 +64,13 @@ class Web:
 
     def page(self, visitor: uuid.UUID) -> "Page":
         """Return a page of a visitor, to be entered."""
-        return Page(self, visitor)
+        return Page(self.port, visitor)
+
+
+def settings_here() -> dict[str, str]:
+    """Return the settings of the tests themselves, as variables."""
+    ours = {name.upper() for name in Environment.model_fields}
+    return {name: value for name, value in os.environ.items() if name in ours}
 
 
 @contextmanager
@@ -80,13 +85,13 @@ def web(folder: Path, database: str, *, on_uvicorn: bool = False, **changed: str
 
 
 class Page:
-    """What a page does: it keeps the text of the run that it shows, and how far it has come."""
+    """What a page of a port does: it keeps the text of the run that it shows, and how far it has come."""
 
-    def __init__(self, server: Web, visitor: uuid.UUID) -> None:
+    def __init__(self, port: int, visitor: uuid.UUID) -> None:
         self._connecting = connect(
-            f"ws://127.0.0.1:{server.port}/ws/chat/",
+            f"ws://127.0.0.1:{port}/ws/chat/",
             additional_headers={"Cookie": f"{COOKIE}={make_cookie(visitor)}"},
-            origin=f"http://127.0.0.1:{server.port}",
+            origin=f"http://127.0.0.1:{port}",
             max_size=None,
         )
         self.text, self.cursor, self.run, self.question = "", 0, "", ""
