@@ -6,7 +6,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from config.env import BASE_DIR
 from tests.deployment.nginx import PROGRAM, Nginx, nginx
 from tests.kafka_chat.events import ServerEvent, read
 from tests.servers import Servers, process_environment
-from tests.ws_chat.web import Page, Web, settings_here, web
+from tests.ws_chat.web import Page, Web, settings_here
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="NOT TESTED behind nginx: it is not installed")
 
@@ -53,10 +52,15 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
 
 @pytest.fixture(scope="module")
 def webs(deployed: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Web]]:
-    """Three web servers."""
+    """Three web servers, which start together."""
     folder = tmp_path_factory.mktemp("webs")
-    with ExitStack() as stack:
-        yield [stack.enter_context(web(folder, "", **deployed)) for _ in range(3)]
+    servers = [Web(folder / f"{number}.log", _name_of(deployed), **deployed) for number in range(3)]
+    try:
+        yield [server.wait_until_ready() for server in servers]
+    finally:
+        for server in servers:
+            server.process.kill()
+            server.process.wait(timeout=10)
 
 
 @pytest.fixture
@@ -73,6 +77,10 @@ async def client(proxy: Nginx) -> AsyncIterator[httpx.AsyncClient]:
         await client.get("/about/")
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
         yield client
+
+
+def _name_of(settings: dict[str, str]) -> str:
+    return settings["DATABASE_URL"].rpartition("/")[2]
 
 
 async def _ask(client: httpx.AsyncClient, message: str) -> Any:
