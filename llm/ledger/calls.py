@@ -1,6 +1,6 @@
 """The ledger of model calls: told at once, written by a thread of its own.
 
-`record` only puts a call into memory. The thread prices what has gathered and stores it with one INSERT, at most
+`record` only puts a call into memory. The thread prices and stores what has gathered with one INSERT, at most
 about a second later. It uses a connection of its own, outside the pool, so that it takes none from visitors; the
 connection is closed after each batch. An orderly end of the process (SIGTERM to Daphne or to a worker, the end of a
 command) waits for the rest to be written; SIGKILL costs the last second.
@@ -26,7 +26,7 @@ from django.db import (
 )
 from uuid_utils.compat import uuid7
 
-from llm.ledger.prices import PriceTable, cost
+from llm.ledger.prices import PRICED, PRICES
 from llm.types import Call
 
 log = structlog.get_logger(__name__)
@@ -49,19 +49,21 @@ Row = tuple[uuid.UUID, Call]
 
 # All rows are one parameter, which costs a tenth of what the ORM takes for them. A row that is there already was
 # written by a try whose success we did not hear of.
-_INSERT = """
+_INSERT = f"""
+    {PRICES}
     INSERT INTO llm_call (
         call_id, purpose, provider, model, prompt_tokens, completion_tokens, estimated, price_id, cost, started_at,
         first_token_ms, total_ms, outcome, fallback, trace_id
     )
     SELECT
-        call_id, purpose, provider, model, prompt_tokens, completion_tokens, estimated, price_id, cost, started_at,
+        call_id, purpose, provider, model, prompt_tokens, completion_tokens, estimated, price.id, price.usd, started_at,
         first_token_ms, total_ms, outcome, fallback, trace_id
     FROM jsonb_to_recordset(%s::jsonb) AS made (
         call_id uuid, purpose text, provider text, model text, prompt_tokens integer, completion_tokens integer,
-        estimated boolean, price_id bigint, cost numeric, started_at timestamptz, first_token_ms integer,
-        total_ms integer, outcome text, fallback boolean, trace_id uuid
+        estimated boolean, started_at timestamptz, first_token_ms integer, total_ms integer, outcome text,
+        fallback boolean, trace_id uuid
     )
+    {PRICED}
     ON CONFLICT DO NOTHING
 """
 
@@ -174,11 +176,8 @@ def record(call: Call) -> None:
 def _write(batch: list[Row]) -> int:
     """Price and store calls; raises what passes, and leaves out the rows that PostgreSQL will never take."""
     try:
-        with transaction.atomic():
-            prices = PriceTable.load()
-            rows = json.dumps([_priced(*row, prices) for row in batch])
-            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-                cursor.execute(_INSERT, [rows])
+        with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(_INSERT, [json.dumps([_as_row(*each) for each in batch])])
     except _PASSING:
         raise
     except Exception as error:
@@ -189,21 +188,17 @@ def _write(batch: list[Row]) -> int:
     return len(batch)
 
 
-def _priced(call_id: uuid.UUID, call: Call, prices: PriceTable) -> dict[str, object]:
+def _as_row(call_id: uuid.UUID, call: Call) -> dict[str, object]:
     """Return a row as `_INSERT` reads it."""
-    # The name of the model may be the provider's word.
-    model = call.model.replace("\x00", "")[:128]
-    price = prices.find(call.provider, model, call.started_at)
     return {
         "call_id": str(call_id),
         "purpose": call.purpose,
         "provider": call.provider,
-        "model": model,
+        # The name may be the provider's word.
+        "model": call.model.replace("\x00", "")[:128],
         "prompt_tokens": call.prompt_tokens,
         "completion_tokens": call.completion_tokens,
         "estimated": call.estimated,
-        "price_id": None if price is None else price.pk,
-        "cost": None if price is None else str(cost(price, call.prompt_tokens, call.completion_tokens)),
         "started_at": call.started_at.isoformat(),
         "first_token_ms": None if call.first_token_seconds is None else round(call.first_token_seconds * 1000),
         "total_ms": round(call.total_seconds * 1000),

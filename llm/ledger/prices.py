@@ -1,65 +1,50 @@
-"""What a call costs, by the version of the price table that was valid when it began."""
+"""What a call costs, by the version of the price table that was valid when it began.
 
-import re
-from collections.abc import Iterable
-from datetime import datetime
-from decimal import Decimal
+PostgreSQL finds the price, in the statement that writes the cost. So a call costs no read, its cost is made from the
+table as it is, and until the statement is committed nobody can delete or change a version that it applies; afterwards
+a trigger refuses it.
+"""
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
 
-from llm.models import Call, Price
+from llm.models import Call
 
-_MILLION = Decimal(1_000_000)
+# The price table as `PRICED` reads it. The lock is the promise above: the trigger does not see what is not committed.
+PRICES = "WITH prices AS MATERIALIZED (SELECT * FROM llm_price FOR SHARE)"
 
-# What a provider appends to the name of the same model: a date, a revision, "latest". Anything else is another model
-# with another price: gpt-4o-mini is not gpt-4o, gemini-1.5-flash-8b is not gemini-1.5-flash.
-_VERSION = re.compile(r"[-@:](?:\d+(?:-\d+)*|latest)")
+# Joins a price to each row of `made`, a selection of calls: the newest version of the longest name that fits. Without
+# one `price.id` and `price.usd` are null. A provider appends to the name of the same model a date, a revision or
+# "latest"; with anything else it is another model, with another price: gpt-4o-mini is not gpt-4o. Exact: the factor
+# makes twelve decimal places of six.
+PRICED = r"""
+    LEFT JOIN LATERAL (
+        SELECT
+            prices.id, (made.prompt_tokens * prompt_usd + made.completion_tokens * completion_usd) * 0.000001 AS usd
+        FROM prices, regexp_replace(made.model, '^models/', '') AS asked
+        WHERE prices.provider = made.provider AND valid_from <= made.started_at AND (
+            prices.model IN ('', asked) OR starts_with(asked, prices.model)
+            AND substr(asked, length(prices.model) + 1) ~ '^[-@:]([0-9]+(-[0-9]+)*|latest)$'
+        )
+        ORDER BY length(prices.model) DESC, valid_from DESC LIMIT 1
+    ) AS price ON true
+"""
 
-
-class PriceTable:
-    """The price table as it was when it was read."""
-
-    def __init__(self, prices: Iterable[Price]) -> None:
-        self._prices = sorted(prices, key=lambda price: (len(price.model), price.valid_from), reverse=True)
-
-    @classmethod
-    def load(cls) -> "PriceTable":
-        """Read the table; one query. Until the transaction ends nobody can delete a price of it."""
-        return cls(Price.objects.raw("SELECT * FROM llm_price FOR KEY SHARE"))
-
-    def find(self, provider: str, model: str, moment: datetime) -> Price | None:
-        """Return the version for a model at a moment, None where no price is known.
-
-        The longest name that fits counts, and of that the newest version.
-        """
-        for price in self._prices:
-            if price.provider == provider and price.valid_from <= moment and is_meant(price, model):
-                return price
-        return None
-
-
-def is_meant(price: Price, model: str) -> bool:
-    """Return whether a price is meant for a model of its provider."""
-    model = model.removeprefix("models/")
-    if not price.model or price.model == model:
-        return True
-    return model.startswith(price.model) and _VERSION.fullmatch(model, len(price.model)) is not None
-
-
-def cost(price: Price, prompt_tokens: int, completion_tokens: int) -> Decimal:
-    """Return what so many tokens cost, in USD. Exact: twelve decimal places."""
-    return (prompt_tokens * price.prompt_usd + completion_tokens * price.completion_usd) / _MILLION
+_PRICE_UNPRICED = f"""
+    {PRICES}
+    UPDATE llm_call SET price_id = priced.id, cost = priced.usd
+    FROM (
+        SELECT made.call_id, price.id, price.usd FROM llm_call AS made {PRICED}
+        WHERE made.call_id = ANY(%s) AND made.price_id IS NULL AND price.id IS NOT NULL
+    ) AS priced
+    WHERE llm_call.call_id = priced.call_id AND llm_call.price_id IS NULL
+"""
 
 
 def price_unpriced(calls: QuerySet[Call]) -> int:
     """Price those of the calls whose cost is unknown, where the table knows a price; return how many those were."""
-    priced = []
-    with transaction.atomic():
-        table = PriceTable.load()
-        for call in calls.filter(price=None):
-            call.price = table.find(call.provider, call.model, call.started_at)
-            if call.price is not None:
-                call.cost = cost(call.price, call.prompt_tokens, call.completion_tokens)
-                priced.append(call)
-        return Call.objects.bulk_update(priced, ["price", "cost"], batch_size=1000)
+    unpriced = list(calls.filter(price=None).values_list("pk", flat=True))
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_PRICE_UNPRICED, [unpriced])
+        priced: int = cursor.rowcount
+    return priced

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,6 @@ from django.db.models import ProtectedError
 
 from llm.ledger import prices
 from llm.ledger.calls import Ledger
-from llm.ledger.prices import PriceTable
 from llm.models import Call, Price
 from tests.llm.ledger.rows import NOON, call
 
@@ -33,6 +33,14 @@ def seeded() -> None:
     Price.objects.all().delete()
 
 
+def _priced(model: str, *, provider: str = "openai", started_at: datetime = NOON) -> Price | None:
+    """Return the version that is applied to such a call."""
+    ledger = Ledger(in_background=False)
+    ledger.record(call(provider=provider, model=model, started_at=started_at))
+    assert ledger.flush() == 1
+    return Call.objects.latest("call_id").price
+
+
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
@@ -48,37 +56,43 @@ def seeded() -> None:
         ("gpt-4", None),
         ("gpt-4oo", None),
         ("gpt-4o-8b", None),
+        ("gpt-4o-1.5", None),
+        ("gpt-4o-latest-1", None),
+        ("gpt-4o-latest\n", None),
+        ("gpt-4%", None),
         ("", None),
     ],
 )
 def test_the_longest_name_that_fits_counts(model: str, expected: str | None) -> None:
     for name in ("gpt-4o", "gpt-4o-mini", "gpt-4o-2024-05-13"):
         _price(name)
-    found = PriceTable.load().find("openai", model, NOON)
+    found = _priced(model)
     assert (found.model if found else None) == expected
 
 
 def test_a_price_without_a_model_is_for_every_model_that_has_none_of_its_own() -> None:
     _price("")
     own = _price("dear")
-    table = PriceTable.load()
-    assert table.find("openai", "dear", NOON) == own
-    assert table.find("openai", "anything", NOON) != own
-    assert table.find("gemini", "anything", NOON) is None
+    assert _priced("dear") == own
+    assert _priced("anything") not in (None, own)
+    assert _priced("anything", provider="gemini") is None
 
 
 def test_a_call_is_priced_with_the_version_that_was_valid_when_it_began() -> None:
     old, new = _price("gpt-4o", NOON - timedelta(days=9)), _price("gpt-4o", NOON)
-    table = PriceTable.load()
-    assert table.find("openai", "gpt-4o", NOON - timedelta(days=10)) is None
-    assert table.find("openai", "gpt-4o", NOON - timedelta(microseconds=1)) == old
-    assert table.find("openai", "gpt-4o", NOON) == new
+    assert _priced("gpt-4o", started_at=NOON - timedelta(days=10)) is None
+    assert _priced("gpt-4o", started_at=NOON - timedelta(microseconds=1)) == old
+    assert _priced("gpt-4o", started_at=NOON) == new
 
 
 def test_costs_are_exact() -> None:
-    price = Price(prompt_usd=Decimal("0.0375"), completion_usd=Decimal("0.15"))
-    assert prices.cost(price, 1, 0) == Decimal("0.0000000375")
-    assert prices.cost(price, 1_000_000, 2_000_000) == Decimal("0.3375")
+    _price("gpt-4o", prompt="0.000001", completion="0.0375")
+    ledger = Ledger(in_background=False)
+    for tokens in ((1, 0), (0, 1), (1_000_000, 2_000_000), (2**31 - 1, 0)):
+        ledger.record(call(model="gpt-4o", prompt_tokens=tokens[0], completion_tokens=tokens[1]))
+    ledger.flush()
+    costs = [f"{row.cost:f}" for row in Call.objects.order_by("call_id")]
+    assert costs == ["0.000000000001", "0.000000037500", "0.075001000000", "0.002147483647"]
 
 
 def test_list_prices_are_there_from_the_start() -> None:
@@ -89,7 +103,6 @@ def test_list_prices_are_there_from_the_start() -> None:
     migration = import_module("llm.migrations.0002_list_prices")
     migration.add(apps, None)
     migration.add(apps, None)
-    table = PriceTable.load()
     assert Price.objects.count() == len(migration.PRICES)
     for provider, model, prompt, completion in [
         ("openai", "gpt-4o-2024-08-06", "2.50", "10"),
@@ -99,23 +112,16 @@ def test_list_prices_are_there_from_the_start() -> None:
         ("ollama", "llama3.2:latest", "0", "0"),
         ("scripted", "script", "0", "0"),
     ]:
-        price = table.find(provider, model, NOON)
+        price = _priced(model, provider=provider)
         assert price is not None
         assert (price.prompt_usd, price.completion_usd) == (Decimal(prompt), Decimal(completion))
-
-
-def _apply(price: Price) -> None:
-    ledger = Ledger(in_background=False)
-    ledger.record(call(model=price.model))
-    assert ledger.flush() == 1
-    assert price.calls.count() == 1
 
 
 def test_a_version_that_was_applied_cannot_be_changed_by_anybody() -> None:
     price = _price("gpt-4o")
     price.prompt_usd = Decimal("1.5")
     price.save()
-    _apply(price)
+    assert _priced("gpt-4o") == price
     with pytest.raises(IntegrityError, match="add a new version instead"), transaction.atomic():
         Price.objects.update(prompt_usd=3)
     with pytest.raises(ProtectedError):
@@ -133,29 +139,39 @@ def test_a_version_that_was_not_applied_can_be_deleted() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_version_that_is_being_applied_cannot_be_deleted_meanwhile() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda price: Price.objects.filter(pk=price.pk)._raw_delete("default"),
+        lambda price: Price.objects.filter(pk=price.pk).update(prompt_usd=9),
+    ],
+    ids=["deleted", "changed"],
+)
+def test_a_version_that_is_being_applied_cannot_be_deleted_or_changed_meanwhile(
+    change: Callable[[Price], object],
+) -> None:
     price = _price("gpt-4o")
     refused: list[Exception] = []
 
-    def delete() -> None:
+    def try_to_change() -> None:
         try:
-            Price.objects.filter(pk=price.pk)._raw_delete("default")
+            change(price)
         except Exception as error:
             refused.append(error)
         finally:
             connection.close()
 
     with transaction.atomic():
-        _apply(price)
-        deleting = threading.Thread(target=delete)
-        deleting.start()
+        assert _priced("gpt-4o") == price
+        changing = threading.Thread(target=try_to_change)
+        changing.start()
         with connection.cursor() as cursor:
             for _ in range(500):
                 cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone()[0]:
+                if cursor.fetchone()[0] or not changing.is_alive():
                     break
                 time.sleep(0.01)
-    deleting.join()
+    changing.join()
     assert [type(error) for error in refused] == [IntegrityError]
 
 
