@@ -8,9 +8,11 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import django
 import pytest
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.db import connection
 from pytest_django import DjangoDbBlocker
@@ -118,3 +120,17 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+
+
+@pytest.fixture
+def hops(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was moved into a thread."""
+    moved: list[str] = []
+    call = SyncToAsync.__call__
+
+    async def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        moved.append(getattr(self.func, "__qualname__", "a callable"))
+        return await call(self, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", noting)
+    return moved

@@ -91,20 +91,6 @@ def pages() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def hops(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was moved into a thread."""
-    moved: list[str] = []
-    call = SyncToAsync.__call__
-
-    async def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        moved.append(getattr(self.func, "__qualname__", "a callable"))
-        return await call(self, *args, **kwargs)
-
-    monkeypatch.setattr(SyncToAsync, "__call__", noting)
-    return moved
-
-
 def _with_django_s_own() -> Any:
     own = [_DJANGO_S.get(name, name) for name in settings.MIDDLEWARE]
     return override_settings(MIDDLEWARE=own)

@@ -4,14 +4,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from kafka_chat import daily
 from kafka_chat.models import ChatMessage, OutboxEntry, Status
+from tests.operators import operator_of, steady_queries
 
 pytestmark = pytest.mark.django_db
 
@@ -20,12 +18,9 @@ QUESTIONS = "/admin/kafka_chat/chatmessage/"
 
 @pytest.fixture
 def operator() -> Client:
-    """Somebody who may look at what is here."""
-    person = User.objects.create_user("operator", password="x", is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(content_type__app_label="kafka_chat"))
-    client = Client()
-    client.force_login(person)
-    return client
+    """Somebody who has every permission."""
+    may = ("view", "add", "change", "delete")
+    return operator_of("kafka_chat", *(f"{verb}_{model}" for verb in may for model in ("chatmessage", "outboxentry")))
 
 
 def _ask(days_ago: int = 0, **fields: object) -> ChatMessage:
@@ -119,16 +114,11 @@ def test_a_day_in_the_far_future_breaks_nothing(operator: Client) -> None:
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(operator: Client) -> None:
-    counts = []
-    for days in (2, 25):
-        for day in range(days):
-            _ask(day, category="coding", language=("en", "de")[day % 2])
-        with CaptureQueriesContext(connection) as queries:
-            operator.get(QUESTIONS)
-        counts.append(len(queries))
-    assert counts[0] == counts[1]
+    def make(day: int) -> None:
+        _ask(day, category="coding", language=("en", "de")[day % 2])
+
     # Session, person and two for permissions; count and rows; three filters; two counts.
-    assert counts[1] <= 11
+    assert steady_queries(operator, QUESTIONS, make, few=2, many=25) <= 11
 
 
 def test_an_empty_list_has_no_counts(operator: Client) -> None:

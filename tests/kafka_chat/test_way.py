@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 import pytest
-from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
 
 from config.handler import Handler
@@ -16,20 +15,6 @@ from tests.kafka_chat.asking import begin, store
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("run_log")]
 
 _TOKEN = b"a" * 32
-
-
-@pytest.fixture
-def hops(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was moved into a thread."""
-    moved: list[str] = []
-    call = SyncToAsync.__call__
-
-    async def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        moved.append(getattr(self.func, "__qualname__", "a callable"))
-        return await call(self, *args, **kwargs)
-
-    monkeypatch.setattr(SyncToAsync, "__call__", noting)
-    return moved
 
 
 class _Browser:

@@ -6,10 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.contrib.auth.models import User
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from config import plots
@@ -17,6 +15,7 @@ from llm.ledger.calls import Ledger
 from llm.ledger.summary import dollars
 from llm.models import Call, Price
 from tests.llm.ledger.rows import call
+from tests.operators import operator_of, steady_queries
 
 pytestmark = pytest.mark.django_db
 
@@ -43,18 +42,10 @@ def _record(days_ago: int = 0, **values: object) -> None:
     ledger.flush()
 
 
-def _staff(*permissions: str) -> Client:
-    person = User.objects.create_user("operator", password="x", is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(content_type__app_label="llm", codename__in=permissions))
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 @pytest.fixture
 def operator() -> Client:
     """Somebody who may do everything with calls and prices."""
-    return _staff("view_call", "change_call", "view_price", "add_price", "change_price", "delete_price")
+    return operator_of("llm", "view_call", "change_call", "view_price", "add_price", "change_price", "delete_price")
 
 
 def _lines(client: Client, query: str = "") -> dict[str, list[tuple[str, ...]]]:
@@ -147,16 +138,11 @@ def test_an_unknown_cost_is_never_shown_as_nothing(operator: Client) -> None:
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(operator: Client) -> None:
-    counts = []
-    for days in (2, 29):
-        for day in range(days):
-            _record(day, model=f"gpt-4o-mini-{day}", provider=("openai", "gemini")[day % 2])
-        with CaptureQueriesContext(connection) as queries:
-            operator.get(CALLS)
-        counts.append(len(queries))
-    assert counts[0] == counts[1]
+    def record(day: int) -> None:
+        _record(day, model=f"gpt-4o-mini-{day}", provider=("openai", "gemini")[day % 2])
+
     # Session, person and two for permissions; count and rows; three filters; five totals.
-    assert counts[1] <= 14
+    assert steady_queries(operator, CALLS, record, few=2, many=29) <= 14
 
 
 def test_plots_say_the_same_in_words_and_need_no_inline_style(operator: Client) -> None:
@@ -235,11 +221,13 @@ def test_nobody_adds_changes_or_deletes_a_call(operator: Client) -> None:
 
 def test_who_may_only_look_may_price_nothing_and_who_may_not_sees_nothing() -> None:
     _record(provider="gemini")
-    looker = _staff("view_call")
+    looker = operator_of("llm", "view_call")
     assert "price_calls" not in looker.get(CALLS).content.decode()
     assert looker.get(PRICES).status_code == 403
     User.objects.all().delete()
-    stranger = _staff()
+    stranger = operator_of(
+        "llm",
+    )
     assert {stranger.get(address).status_code for address in (CALLS, f"{CALLS}csv/", PRICES)} == {403}
 
 
