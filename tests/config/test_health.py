@@ -2,11 +2,13 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from pytest_django import Settings
 
 from config import health
 from config.embedded.ports import any_free
+from kafka_chat import topics
 from llm import breaker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,8 +35,10 @@ async def test_it_is_ready_when_all_servers_answer(async_client: AsyncClient) ->
         "kafka": "ok",
         "redis": "ok",
         "model": "not checked",
+        "coder": "not checked",
         "limits": "ok",
         "circuits": {"scripted": "closed"},
+        "warnings": [],
     }
 
 
@@ -52,8 +56,10 @@ async def test_it_is_not_ready_when_servers_are_away(async_client: AsyncClient, 
         "kafka": "away",
         "redis": "away",
         "model": "away",
+        "coder": "not checked",
         "limits": "degraded",
         "circuits": {},
+        "warnings": [],
     }
 
 
@@ -85,3 +91,40 @@ async def test_a_model_that_others_can_replace_is_not_needed(async_client: Async
     settings.LLM_CHAINS = {"chat": ("local", "scripted")}
     settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_local_url": f"http://127.0.0.1:{any_free()}"})
     assert (await async_client.get("/readyz")).json()["model"] == "not checked"
+
+
+async def test_without_the_model_that_writes_sql_it_can_do_less_and_says_so(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    def configure(chains: dict[str, tuple[str, ...]], **urls: str) -> None:
+        settings.LLM_CHAINS = chains
+        settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=urls)
+
+    nowhere = f"http://127.0.0.1:{any_free()}"
+    configure({"chat": ("scripted",), "sql": ("local",)}, llm_local_sql_url=nowhere)
+    response = await async_client.get("/readyz")
+    body = response.json()
+    assert (response.status_code, body["status"], body["coder"], body["model"]) == (
+        200,
+        "degraded",
+        "away",
+        "not checked",
+    )
+    # Where others can replace it, and where it is the model of the chat.
+    configure({"chat": ("scripted",), "sql": ("local", "scripted")})
+    assert (await async_client.get("/readyz")).json()["coder"] == "not checked"
+    configure({"chat": ("scripted",), "sql": ("local",)}, llm_local_url=nowhere)
+    assert (await async_client.get("/readyz")).json()["coder"] == "not checked"
+
+
+async def test_topics_with_fewer_partitions_are_a_warning_and_no_failure(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    await sync_to_async(topics.ensure)()
+    there = settings.KAFKA_PARTITIONS
+    settings.KAFKA_PARTITIONS = there + 1
+    response = await async_client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "ready")
+    warned = f"The topic {topics.QUESTIONS} has fewer partitions ({there}) than KAFKA_PARTITIONS ({there + 1})."
+    assert warned in response.json()["warnings"]
+    assert len(response.json()["warnings"]) == len(topics.ALL)

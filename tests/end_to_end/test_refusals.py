@@ -105,6 +105,8 @@ def test_all_servers_answer(triptych: str) -> None:
             "kafka": "ok",
             "redis": "ok",
             "model": "not checked",
+            "coder": "not checked",
             "limits": "ok",
             "circuits": {"scripted": "closed"},
+            "warnings": [],
         }
