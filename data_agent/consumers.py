@@ -12,6 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from config import addresses, askers
 from data_agent import access, checking, drafting, outcomes, proposals, protocol, sharing, steps, verified
 from data_agent.audit import Person
+from data_agent.connections import Ahead
 from data_agent.errors import DataAgentError, NotAllowed
 from data_agent.models import State, Step
 from data_agent.prompts import Asked
@@ -57,6 +58,10 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     _checks: checking.Checks | None = None
     _bad_frames = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ahead = Ahead()
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; whatever way it ends, what is being worked on ends with it."""
         try:
@@ -65,6 +70,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             if self._checks is not None:
                 await self._checks.aclose()
             await self._cancel()
+            await self._ahead.aclose()
 
     async def connect(self) -> None:
         """Let users with the permission in; tell others why not, and close."""
@@ -114,6 +120,9 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
                 busy = "The question before is still being worked on. Wait for it, or stop it."
                 await self._send(Error(code="busy", message=busy))
             case _:
+                if isinstance(frame, Approve):
+                    # While the approval is written, if there is none from before.
+                    self._ahead.prepare(personal=self.person.personal)
                 self._start(frame)
 
     async def _decide(self, frame: protocol.ClientFrame) -> None:
@@ -138,6 +147,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     async def _open(self, frame: Open) -> None:
         session, found = await steps.history(self.person, frame.session)
         await self._send(protocol.ready(session, found, self.person))
+        if session is not None and session.owner_id == self.person.id:
+            self._expect_approval(found)
 
     async def _share(self, frame: Sharing) -> None:
         change = sharing.share if frame.type == "share" else sharing.unshare
@@ -175,7 +186,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     async def _approve(self, frame: Approve) -> None:
         step = await self._step(lambda: proposals.approve(self.person, frame.step, frame.sha256))
         await self._send(Working(what="running"))
-        step = await self._step(lambda: outcomes.run(self.person, step.pk))
+        step = await self._step(lambda: outcomes.run_approved(self.person, step, self._ahead))
         if step.state == State.EXECUTED:
             await self._send(Working(what="answering"))
             for each in await self._metered(lambda: outcomes.conclude(self.person, step.pk)):
@@ -205,7 +216,13 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         return step
 
     async def _send_step(self, step: Step) -> None:
+        self._expect_approval([step])
         await self._send(protocol.StepChanged(step=StepData.of(step, self.person)))
+
+    def _expect_approval(self, shown: list[Step]) -> None:
+        """Open a connection ahead where a query is before the person; it may be approved any moment."""
+        if any(step.state == State.PROPOSED for step in shown):
+            self._ahead.prepare(personal=self.person.personal)
 
     def _start(self, frame: protocol.ClientFrame) -> None:
         # In a task of its own, so that the next frame (stop, ping) and the end of the connection are seen meanwhile.

@@ -2,8 +2,7 @@
 
 Each run has a connection of its own, outside Django's. The transaction is READ ONLY and always rolled back. The text
 goes through PostgreSQL's extended protocol, which takes one statement and no more. Rows are read one at a time, so
-that the caps hold before the memory is taken. Nothing runs as a role that can do more, or that is less bounded, than
-`data_agent.roles` says.
+that the caps hold before the memory is taken. The connections are from `data_agent.connections`.
 """
 
 import asyncio
@@ -15,23 +14,17 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
-import structlog
-from django.conf import settings
-from psycopg.adapt import AdaptersMap
-from psycopg.types.string import TextLoader
 
-from data_agent import guard, roles
-from data_agent.errors import QueryFailed, Unavailable
+from data_agent import connections, guard
+from data_agent.connections import Ahead
+from data_agent.errors import QueryFailed
 from data_agent.guard import policy
 
-log = structlog.get_logger(__name__)
-
 STATEMENT_SECONDS = 10
-TRANSACTION_SECONDS = 15
 ESTIMATE_SECONDS = 2
 MAX_RESULT_BYTES = 1_000_000
 MAX_CELL_BYTES = 4_000
-VERIFIED_SECONDS = 60.0
+_BEGIN_SECONDS = 10
 # Total cost as PostgreSQL's planner counts it: a join of the two large tables without a condition has about 2 million
 # for each percent of their product, a sensible question a few ten thousand.
 MAX_COST = 5_000_000
@@ -68,9 +61,10 @@ class Estimate:
     cost: float
 
 
-async def run(sql: str, *, personal: bool = False) -> Result:
+async def run(sql: str, *, personal: bool = False, ahead: Ahead | None = None) -> Result:
     """Run a text that the guard allows as it stands, and return its rows; personal data is masked unless `personal`.
 
+    It runs on the connection that was opened `ahead`, or else on a new one.
     Raises QueryFailed where the guard or PostgreSQL refuses it or it takes too long, Unavailable without a database or
     with a role that can do too much.
     """
@@ -79,7 +73,7 @@ async def run(sql: str, *, personal: bool = False) -> Result:
     if not verdict.allowed or verdict.warnings:
         raise QueryFailed(" ".join(verdict.reasons) or "The query has no sufficient LIMIT, so it was not run.")
     started = time.monotonic()
-    async with _transaction(STATEMENT_SECONDS, personal) as cursor:
+    async with _transaction(STATEMENT_SECONDS, personal, ahead) as cursor:
         rows: list[tuple[str | None, ...]] = []
         size = 0
         cut = False
@@ -121,51 +115,15 @@ async def estimate(sql: str, *, personal: bool = False) -> Estimate:
     return expected
 
 
-class _Texts:
-    """Makes connections give all values as texts, as PostgreSQL writes them.
-
-    They are exact so, and none is beyond Python's types ('infinity'::date is).
-    """
-
-    connection = None
-
-    def __init__(self) -> None:
-        self.adapters = AdaptersMap(psycopg.adapters)
-        for info in psycopg.postgres.types:
-            self.adapters.register_loader(info.oid, TextLoader)
-            self.adapters.register_loader(info.array_oid, TextLoader)
-
-
-_texts = _Texts()
-
-
 @asynccontextmanager
-async def _transaction(statement_seconds: int, personal: bool) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
-    """Open a connection and a READ ONLY transaction that is rolled back in any case."""
-    url = settings.ANALYTICS_DATABASE_URL
-    if not url:
-        raise Unavailable(
-            "The data agent has no database role. The operator sets ANALYTICS_DATABASE_URL and runs "
-            "`manage.py create_agent_role`."
-        )
+async def _transaction(
+    statement_seconds: int, personal: bool, ahead: Ahead | None = None
+) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
+    """Open a READ ONLY transaction on a connection of its own, which is closed, and so rolled back, in any case."""
+    connection = await _begun(statement_seconds, personal, ahead)
     try:
-        role = roles.from_url(url, personal=personal)
-    except ValueError as error:
-        raise Unavailable(f"The data agent has no database role. {error}") from None
-    try:
-        connection = await psycopg.AsyncConnection.connect(
-            url, user=role.name, context=_texts, connect_timeout=5, application_name="triptych data agent"
-        )
-    except psycopg.Error as error:
-        log.warning("no connection to the analytics database", error=type(error).__name__, sqlstate=error.sqlstate)
-        raise Unavailable("The analytics database cannot be reached. Please try again in a moment.") from error
-    try:
-        async with asyncio.timeout(TRANSACTION_SECONDS + 5):
-            await connection.set_read_only(True)
-            await _verify(connection, url, role)
-            await _bound(connection, role, statement_seconds)
-            async with connection.cursor() as cursor:
-                yield cursor
+        async with asyncio.timeout(connections.TRANSACTION_SECONDS + 5), connection.cursor() as cursor:
+            yield cursor
     except TimeoutError:
         raise QueryFailed(_TOO_SLOW) from None
     except psycopg.Error as error:
@@ -175,51 +133,25 @@ async def _transaction(statement_seconds: int, personal: bool) -> AsyncIterator[
         await connection.close()
 
 
-async def _verify(connection: psycopg.AsyncConnection[Any], url: str, role: roles.Role) -> None:
-    """Ask the server once a minute what the role can really do; raises Unavailable where that is wrong."""
-    now = time.monotonic()
-    if _verified.get((url, role.name), -VERIFIED_SECONDS) > now - VERIFIED_SECONDS:
-        return
-    cursor = await connection.execute(roles.PROBLEMS, roles.problem_parameters(role))
-    found = [str(sentence) for (sentence,) in await cursor.fetchall()]
-    if found:
-        log.error("the agent's role is not as it should be, so nothing is run", role=role.name, problems=found)
-        raise Unavailable(_WRONG_ROLE)
-    _verified[url, role.name] = now
+async def _begun(statement_seconds: int, personal: bool, ahead: Ahead | None) -> connections.Connection:
+    opened = await ahead.take(personal=personal) if ahead else None
+    connection = opened or await connections.connect(personal=personal)
+    try:
+        async with asyncio.timeout(_BEGIN_SECONDS):
+            await connections.begin(connection, personal=personal, statement_seconds=statement_seconds)
+    except BaseException as error:
+        await connection.close()
+        if opened is not None and isinstance(error, psycopg.OperationalError | TimeoutError):
+            # PostgreSQL was restarted since it was opened, or has ended it; nothing was run.
+            return await _begun(statement_seconds, personal, None)
+        if isinstance(error, psycopg.Error):
+            raise QueryFailed(_explain(error)) from error
+        if isinstance(error, TimeoutError):
+            raise QueryFailed(_TOO_SLOW) from None
+        raise
+    return connection
 
 
-async def _bound(connection: psycopg.AsyncConnection[Any], role: roles.Role, statement_seconds: int) -> None:
-    # The role has these settings too; here they hold whatever was configured meanwhile.
-    cursor = await connection.execute(
-        """
-        SELECT set_config('statement_timeout', %s, true),
-               set_config('transaction_timeout', %s, true),
-               set_config('search_path', %s, true),
-               set_config('standard_conforming_strings', 'on', true),
-               set_config('TimeZone', 'UTC', true),
-               set_config('DateStyle', 'ISO, YMD', true),
-               current_setting('is_superuser') = 'on'
-               OR current_setting('transaction_read_only') = 'off'
-               OR has_database_privilege(current_database(), 'CREATE, TEMPORARY')
-               OR has_table_privilege('public.analytics_users', 'INSERT, UPDATE, DELETE, TRUNCATE')
-               OR has_any_column_privilege('public.analytics_users', 'SELECT') <> %s
-        """,
-        [f"{statement_seconds}s", f"{TRANSACTION_SECONDS}s", ", ".join(role.search_path), role.personal],
-    )
-    row = await cursor.fetchone()
-    # Between two verifications rights may have been given; the worst of them are looked for each time.
-    if row is None or row[-1] != "f":
-        _verified.clear()
-        raise Unavailable(_WRONG_ROLE)
-
-
-# When a role of an address was last found to be right, by the monotonic clock.
-_verified: dict[tuple[str, str], float] = {}
-
-_WRONG_ROLE = (
-    "The data agent's database role can do too much or too little, so nothing is run. "
-    "The operator runs `manage.py create_agent_role`, which says what is wrong."
-)
 _TOO_SLOW = f"The query took longer than {STATEMENT_SECONDS} seconds and was ended. Narrow it with WHERE."
 
 

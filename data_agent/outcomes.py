@@ -16,6 +16,7 @@ from django.utils import timezone
 from data_agent import answers, audit, drafting, execution, hints, schema, steps
 from data_agent.answers import Answer
 from data_agent.audit import Person
+from data_agent.connections import Ahead
 from data_agent.drafting import Draft
 from data_agent.errors import NotDecidable, QueryFailed, Unavailable
 from data_agent.execution import Result, ResultColumn
@@ -33,7 +34,11 @@ FORGOTTEN = "The rows of this older result are no longer kept. Ask again to see 
 
 async def run(person: Person, step_id: uuid.UUID) -> Step:
     """Run an approved text and keep what came out. A failure is kept too, and does not raise."""
-    step = await steps.own_step(person, step_id)
+    return await run_approved(person, await steps.own_step(person, step_id))
+
+
+async def run_approved(person: Person, step: Step, ahead: Ahead | None = None) -> Step:
+    """Do that with a step as `proposals.approve` returned it, on the connection that was opened ahead."""
     if step.state != State.APPROVED:
         raise NotDecidable("This query is not approved.")
     try:
@@ -41,7 +46,7 @@ async def run(person: Person, step_id: uuid.UUID) -> Step:
             raise QueryFailed("The query's text is not the one that was approved, so it was not run.")
         if step.policy_version != policy_for(person):
             raise QueryFailed("The rules for your queries were changed after the approval, so it was not run.")
-        result = await execution.run(step.sql, personal=person.personal)
+        result = await execution.run(step.sql, personal=person.personal, ahead=ahead)
     except (QueryFailed, Unavailable) as error:
         return await _store_failure(person, step, str(error), "failed")
     except BaseException:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
-from data_agent import execution, guard, roles
+from data_agent import connections, execution, guard, roles
 from data_agent.demo_data import DemoData
 from data_agent.errors import QueryFailed, Unavailable
 from data_agent.models import AnalyticsUser
@@ -135,7 +135,7 @@ async def test_personal_data_is_masked_unless_the_person_may_see_it(analytics: D
 @pytest.fixture
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """No role was found to be right yet, as at the start of a process."""
-    monkeypatch.setattr(execution, "_verified", {})
+    monkeypatch.setattr(connections, "_verified", {})
 
 
 async def test_a_role_with_too_many_rights_runs_nothing(
@@ -146,7 +146,7 @@ async def test_a_role_with_too_many_rights_runs_nothing(
         await execution.run("SELECT name FROM analytics_users LIMIT 1")
     # The worst is looked for each time, whatever was verified before.
     role = roles.from_url(settings.ANALYTICS_DATABASE_URL).name
-    execution._verified[settings.ANALYTICS_DATABASE_URL, role] = time.monotonic()
+    connections._verified[settings.ANALYTICS_DATABASE_URL, role] = time.monotonic()
     with pytest.raises(Unavailable, match="can do too much or too little"):
         await execution.estimate("SELECT name FROM analytics_users LIMIT 1")
 
@@ -173,7 +173,7 @@ async def test_what_a_role_can_do_is_asked_once_a_minute_and_not_for_each_query(
     for _ in range(3):
         await execution.run("SELECT plan FROM analytics_users LIMIT 1")
     assert len(asked) == 1
-    monkeypatch.setattr(execution, "VERIFIED_SECONDS", 0.0)
+    monkeypatch.setattr(connections, "VERIFIED_SECONDS", 0.0)
     await execution.run("SELECT plan FROM analytics_users LIMIT 1")
     assert len(asked) == 2
 
