@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from config import local_models
-from data_agent import execution, guard, hints, prompts, replies, samples, verified
+from data_agent import execution, guard, hints, joins, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
+from data_agent.joins import Completed
 from data_agent.prompts import Asked, Given
 from data_agent.replies import Reply, Unreadable
 from data_agent.samples import Known
@@ -107,14 +108,14 @@ async def draft(
     book = await verified.book()
     if _is_small():
         problem = "The small local model cannot write queries."
-        return await _stand_in(asked, book, problem, [], None, without, personal)
-    messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES), known)
+        return await _stand_in(asked, book, known, problem, [], None, without, personal)
+    messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES, known.in_general(asked.question)), known)
     attempt = await attempt_query(messages, prompts.PROPOSAL_SCHEMA, known, without=without, personal=personal)
     if attempt.reply is not None and attempt.examined is not None:
         return Draft(attempt.examined, attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
     if attempt.reply is not None:
         return Draft(NOTHING, clarification=attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
-    return await _stand_in(asked, book, attempt.problem, attempt.refused, attempt.completion, without, personal)
+    return await _stand_in(asked, book, known, attempt.problem, attempt.refused, attempt.completion, without, personal)
 
 
 async def next_step(asked: Asked, given: Sequence[Given], *, personal: bool = False) -> Attempt:
@@ -200,13 +201,16 @@ async def _second_thought(
 
 
 async def _examine_mended(sql: str, known: Known, personal: bool) -> tuple[Examined, tuple[str, ...]]:
-    """Examine a model's text, with its values as the tables have them; also return what is doubtful about them."""
+    """Examine a model's text, its columns and values put right; also return what is doubtful about the values."""
+    completed = Completed(sql)
     if not guard.check(sql, personal=personal).allowed:
-        return await examine(sql, personal=personal), ()
-    mended = hints.mend(sql, known)
+        completed = joins.complete(sql)
+        if not completed.notes or not guard.check(completed.sql, personal=personal).allowed:
+            return await examine(sql, personal=personal), ()
+    mended = hints.mend(completed.sql, known)
     examined = await examine(mended.sql, personal=personal)
     examined = replace(examined, given=sql)
-    return _warned(examined, mended.notes), mended.problems
+    return _warned(examined, (*completed.notes, *mended.notes)), mended.problems
 
 
 def _warned(examined: Examined, warnings: Sequence[str]) -> Examined:
@@ -218,6 +222,7 @@ def _warned(examined: Examined, warnings: Sequence[str]) -> Examined:
 async def _stand_in(
     asked: Asked,
     book: verified.Book,
+    known: Known,
     problem: str,
     refused: list[Examined],
     completion: Completion | None,
@@ -226,7 +231,7 @@ async def _stand_in(
 ) -> Draft:
     """Return the nearest verified question's query; without one, the model's last, which cannot be used."""
     passed: list[str] = []
-    while entry := book.stand_in(asked.question, passed):
+    while entry := book.stand_in(asked.question, passed, known.in_general(asked.question)):
         examined = await examine(entry.sql, personal=personal)
         if not examined.problem and examined.sql not in without:
             note = (

@@ -34,6 +34,13 @@ _LOOKED_UP = (
     (PRODUCT_SPECS.name, "brand"),
     (PRODUCT_SPECS.name, "name"),
 )
+# Those that stand for their kind; what a plan or a status is called says more than that it is one.
+_KINDS = {
+    f"{USERS.name}.country": "country",
+    f"{PRODUCT_SPECS.name}.category": "category",
+    f"{PRODUCT_SPECS.name}.brand": "brand",
+    f"{PRODUCT_SPECS.name}.name": "product",
+}
 _SPECS = (
     "SELECT s.category, string_agg(DISTINCT k.key, ', ' ORDER BY k.key) AS keys FROM analytics_product_specs s, "
     "jsonb_each(s.specs) AS k GROUP BY s.category ORDER BY s.category LIMIT 100"
@@ -68,6 +75,15 @@ class Known:
                 if own and own <= words:
                     found.append((column, value))
         return found[:at_most]
+
+    def in_general(self, question: str) -> str:
+        """Return a question with the kind in place of what it names: "revenue in country" for "revenue in Japan"."""
+        for column, value in self.mentioned(question):
+            kind = _KINDS.get(column)
+            if kind is not None:
+                pattern = rf"\b{re.escape(value.removesuffix('s'))}s?\b"
+                question = re.sub(pattern, kind, question, flags=re.IGNORECASE)
+        return question
 
 
 async def rows(person: Person, table: str) -> Result:

@@ -24,8 +24,8 @@ from data_agent.models import State, Step, VerifiedQuestion
 
 _FILE = Path(__file__).with_name("verified_questions.json")
 
-# Below this the nearest question has nothing to do with what was asked.
-NEAR = 0.3
+# Below this the nearest question is another one: they share the subject, such as customers, and no more.
+NEAR = 0.52
 # More are not looked through.
 MOST = 500
 
@@ -87,23 +87,27 @@ class Book:
         self._words = [_tokens(entry.question) for entry in self.entries]
         self._counts = Counter(token for words in self._words for token in words)
 
-    def nearest(self, question: str, count: int) -> list[Verified]:
-        """Return the `count` verified questions that are nearest, the nearest first."""
-        return [entry for _, entry in self._ranked(question)[:count]]
+    def nearest(self, question: str, count: int, general: str = "") -> list[Verified]:
+        """Return the `count` verified questions that are nearest, the nearest first.
 
-    def stand_in(self, question: str, without: Collection[str] = ()) -> Verified | None:
+        `general` is the question in other words (`samples.Known.in_general`); the words that come nearer count.
+        """
+        return [entry for _, entry in self._ranked(question, general)[:count]]
+
+    def stand_in(self, question: str, without: Collection[str] = (), general: str = "") -> Verified | None:
         """Return the nearest one if it is near enough, leaving out those whose question is in `without`."""
-        for similarity, entry in self._ranked(question):
+        for similarity, entry in self._ranked(question, general):
             if similarity < NEAR:
                 return None
             if entry.question not in without:
                 return entry
         return None
 
-    def _ranked(self, question: str) -> list[tuple[float, Verified]]:
-        asked = _tokens(question)
+    def _ranked(self, *phrasings: str) -> list[tuple[float, Verified]]:
+        asked = [_tokens(phrasing) for phrasing in phrasings]
         scored = [
-            (self._similarity(asked, words), entry) for words, entry in zip(self._words, self.entries, strict=True)
+            (max(self._similarity(each, words) for each in asked), entry)
+            for words, entry in zip(self._words, self.entries, strict=True)
         ]
         # Stable, so that equal ones keep their order.
         return sorted(scored, key=lambda pair: -pair[0])

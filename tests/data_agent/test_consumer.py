@@ -114,7 +114,7 @@ async def test_an_edited_query_is_checked_and_a_refused_one_explained(socket: So
 
 
 async def test_a_rejection_with_a_reason_brings_another_proposal(socket: Socket) -> None:
-    step = await ask(socket, f"{COUNTRIES} customers in each country")
+    step = await ask(socket, f"{COUNTRIES} revenue in each country")
     await socket.send_json_to({"type": "reject", "step": step["id"], "reason": "not by country"})
     rejected = (await receive(socket, "step"))["step"]
     assert (rejected["id"], rejected["state"], rejected["reason"]) == (step["id"], "rejected", "not by country")

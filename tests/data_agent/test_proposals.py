@@ -330,7 +330,7 @@ class TestDrafting:
         assert (step.state, step.source, step.explanation) == (State.PROPOSED, "model", "Sure! This counts them:")
 
     async def test_a_rejected_query_is_not_proposed_again(self, person: Person, analytics: DemoData) -> None:
-        question = f"{COUNTRIES} customers in each country"
+        question = f"{COUNTRIES} revenue in each country"
         first = await proposals.propose(person, question)
         await proposals.reject(person, first.pk, "not this one")
         rejected = await reload(first)

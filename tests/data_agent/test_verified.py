@@ -2,6 +2,7 @@ import pytest
 
 from data_agent import execution, guard, verified
 from data_agent.demo_data import DemoData
+from data_agent.samples import Known
 
 BOOK = verified.Book(verified.shipped())
 
@@ -42,6 +43,24 @@ def test_a_verified_question_is_nearest_to_itself(entry: verified.Verified) -> N
 )
 def test_other_words_for_the_same_find_it(asked: str, found: str) -> None:
     assert BOOK.nearest(asked, 1)[0].question == found
+
+
+def test_a_question_about_one_country_is_near_to_the_one_about_each() -> None:
+    known = Known({"analytics_users.country": ("Germany", "Japan"), "analytics_product_specs.category": ("Laptops",)})
+    assert known.in_general("Revenue from customers in JAPAN?") == "Revenue from customers in country?"
+    for asked, found in [
+        ("What is the revenue from customers in Japan?", "What is the revenue in each country?"),
+        ("How much revenue did we make with laptops?", "What is the revenue in each product category?"),
+    ]:
+        assert found in [entry.question for entry in BOOK.nearest(asked, 2, known.in_general(asked))]
+        assert found not in [entry.question for entry in BOOK.nearest(asked, 2)]
+
+
+@pytest.mark.parametrize(
+    "asked", ["delete all customers", "How many customers cancelled?", "Which products have a discount?"]
+)
+def test_what_shares_only_the_subject_is_not_near_enough(asked: str) -> None:
+    assert BOOK.stand_in(asked) is None
 
 
 @pytest.mark.parametrize("asked", ["What is the weather in Paris?", "Tell me a joke", "", "?!", "wie spät ist es"])
