@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 MAX_TOKENS = 160
 
+# Of a number in a sentence; the table has them all.
+_DECIMALS = 2
+
 Row = Sequence[str | None]
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
@@ -81,7 +84,7 @@ def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool
     """Return a plain sentence about a result."""
     if not rows:
         return "No rows match."
-    first = ", ".join(f"{column.name} {_text(cell)}" for column, cell in zip(columns, rows[0], strict=True))
+    first = ", ".join(f"{column.name} {_text(cell, column)}" for column, cell in zip(columns, rows[0], strict=True))
     if len(rows) == 1 and not more:
         return f"{first}."
     return f"{len(rows)} rows{' or more' if more else ''}; the first: {first}."
@@ -155,7 +158,14 @@ def _same(written: Decimal, given: Decimal) -> bool:
     return written == given or written == round(given, places)
 
 
-def _text(cell: str | None) -> str:
+def _text(cell: str | None, column: ResultColumn) -> str:
     if cell is None:
         return "empty"
+    if column.numeric and len(cell.partition(".")[2]) > _DECIMALS:
+        try:
+            value = Decimal(cell)
+        except InvalidOperation:
+            return cell
+        # Cents where there are whole ones; of a smaller number what there is of it.
+        return f"{value:.{_DECIMALS}f}" if abs(value) >= 1 else f"{value:.{_DECIMALS}g}"
     return cell if len(cell) <= 80 else f"{cell[:79]}…"

@@ -53,6 +53,18 @@ def test_the_sentence_by_rule_names_the_first_row() -> None:
     assert answers.sentence(COLUMNS, [], more=False) == "No rows match."
 
 
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [("1234.5678901234567890", "1234.57"), ("0.00345678", "0.0035"), ("-7.5", "-7.5"), ("NaN", "NaN"), ("3", "3")],
+)
+def test_the_sentence_by_rule_has_no_more_digits_than_one_reads_and_they_still_lead_to_their_row(
+    cell: str, shown: str
+) -> None:
+    found = answers.by_rule([Given(STEP, "SELECT", COLUMNS, [("Japan", cell)], False)])
+    assert found.text == f"country Japan, revenue {shown}."
+    assert [number.row for number in found.numbers] == ([] if cell == "NaN" else [0])
+
+
 def test_each_number_says_which_row_of_which_step_it_is_from() -> None:
     older = Given(uuid.uuid4(), "SELECT", (ResultColumn("orders", "int8", True),), (("4711",),), False)
     text = "Of 5 countries, Germany leads with $1,234.56. There were 4,711 orders in all, in 2 rows."

@@ -136,7 +136,7 @@ def test_an_edit_is_checked_before_it_can_be_approved(analyst: Page) -> None:
 
 
 def test_a_rejection_with_a_reason_brings_another_query_and_it_can_be_skipped(analyst: Page) -> None:
-    first = ask(analyst, f"{COUNTRIES} customers in each country")
+    first = ask(analyst, f"{COUNTRIES} revenue in each country")
     part(first, "reject").click()
     part(first, "reason").fill("Not by country")
     part(first, "reason").press("Enter")
