@@ -5,6 +5,7 @@ import { part } from "./conversation.js";
 const LONGEST = 4000;
 const NEARLY = 3600;
 const LOW_LINES = 8;
+const OCCUPIED = "This chat still has an answer on its way, or no connection. The question was not asked here.";
 
 // Thrown by whoever takes a message: it was not accepted, for the reason in the message.
 export class Refusal extends Error {}
@@ -21,6 +22,7 @@ export class Composer {
     this.draft = `draft:${panel.id}`;
     this.open = true;
     this.sending = false;
+    this.suggested = null; // what was taken from the suggestions
     this.field.value ||= sessionStorage.getItem(this.draft) ?? "";
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -33,7 +35,7 @@ export class Composer {
       this.submit();
     });
     for (const suggestion of panel.querySelectorAll('[data-part="suggestion"]')) {
-      suggestion.addEventListener("click", () => this.fill(suggestion.textContent));
+      suggestion.addEventListener("click", () => this.suggest(suggestion.textContent));
     }
     this.editing = null; // while another text is edited here: {draft, left}
     this.editBar = part(panel, "editing");
@@ -41,7 +43,10 @@ export class Composer {
     this.field.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.editing) this.leave();
     });
+    // What came with the page: it was sent before this was here.
+    const reason = this.refusal.textContent;
     this.changed();
+    if (reason) this.explain(reason);
   }
 
   // Has another text edited in place of the draft, which comes back afterwards; `left()` is called then.
@@ -69,9 +74,21 @@ export class Composer {
   }
 
   fill(text) {
+    this.put(text);
+    this.field.focus();
+  }
+
+  put(text) {
     this.field.value = text;
     this.changed();
-    this.field.focus();
+  }
+
+  // Takes the place of an empty draft or of another suggestion, and of nothing else.
+  suggest(text) {
+    const draft = this.field.value.trimEnd();
+    const written = draft !== "" && draft !== this.suggested;
+    this.suggested = text;
+    this.fill(written ? `${draft}\n${text}` : text);
   }
 
   async submit() {
@@ -81,25 +98,44 @@ export class Composer {
     if (length(text) > LONGEST) {
       return this.refuse(`The message has more than ${LONGEST.toLocaleString("en")} characters. Please shorten it.`);
     }
+    if (!this.editing) this.form.dispatchEvent(new CustomEvent("asked", { detail: text }));
+    const reason = await this.deliver(text);
+    if (reason !== null) return this.refuse(reason);
+    if (this.editing) this.leave();
+    else this.put("");
+  }
+
+  // Asks what was asked elsewhere. A draft stays; where there is none, a text that is refused becomes it.
+  async take(text) {
+    const reason = this.open && !this.sending ? await this.deliver(text) : OCCUPIED;
+    if (reason === null) return;
+    if (this.field.value.trim() === "") this.put(text);
+    this.explain(reason);
+  }
+
+  // Returns why a text was refused, null where it was accepted.
+  async deliver(text) {
     this.setSending(true);
     try {
       await this.send(text);
-      if (this.editing) this.leave();
-      else this.field.value = "";
-      this.changed();
+      return null;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.refuse(error.message);
+      return error.message;
     } finally {
       this.setSending(false);
     }
   }
 
   refuse(sentence) {
+    this.explain(sentence);
+    this.field.focus();
+  }
+
+  explain(sentence) {
     this.refusal.textContent = sentence;
     this.refusal.hidden = false;
     this.field.setAttribute("aria-invalid", "true");
-    this.field.focus();
   }
 
   setSending(sending) {

@@ -4,10 +4,6 @@ import { dressCode, makeCopyButton } from "./copying.js";
 import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
 
-const NOTES = {
-  stopped: "Stopped by you.",
-  interrupted: "The server stopped before the answer was complete. Please ask again.",
-};
 const NEAR_THE_END = 64; // pixels
 
 export function part(root, name) {
@@ -22,8 +18,11 @@ export class Conversation {
     this.blank = part(panel, "blank");
     this.announcer = part(panel, "announcer");
     this.following = true;
+    this.newText = part(panel, "new-text");
+    this.newText.addEventListener("click", () => this.catchUp());
     this.log.addEventListener("scroll", () => {
       this.following = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_THE_END;
+      if (this.following) this.newText.hidden = true;
     });
     new ResizeObserver(() => this.toEnd()).observe(this.log);
     this.exchanges = [...this.list.children].map((element) => new Exchange(this, element));
@@ -74,6 +73,19 @@ export class Conversation {
     if (this.following) this.log.scrollTop = this.log.scrollHeight;
   }
 
+  // There is more to read at the end.
+  grow() {
+    this.toEnd();
+    this.newText.hidden = this.following;
+  }
+
+  catchUp() {
+    this.following = true;
+    // A focused button that disappears would lose the keyboard's place.
+    this.log.focus({ preventScroll: true });
+    this.grow();
+  }
+
   announce(text) {
     this.announcer.textContent = text;
   }
@@ -113,7 +125,7 @@ export class Exchange {
       this.growing = new Growing(this.answer);
     }
     this.growing.append(text);
-    this.conversation.toEnd();
+    this.conversation.grow();
   }
 
   // Another model begins anew: what was shown is not part of its answer.
@@ -124,6 +136,7 @@ export class Exchange {
   // `facts`: state, html, error, provider, model, fallback, first_token_ms, total_ms
   end(facts) {
     this.show(facts);
+    this.conversation.grow();
     const note = part(this.element, "note").textContent;
     this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
   }
@@ -154,7 +167,7 @@ export class Exchange {
     if (state === "pending") this.answer.textContent = "Processing…";
     if (state === "failed" && !this.answer.textContent.trim()) this.answer.replaceChildren();
     const note = part(this.element, "note");
-    note.textContent = state === "failed" ? error || "No answer could be given. Please ask again." : NOTES[state] ?? "";
+    note.textContent = (state === "failed" && error) || (note.dataset[state] ?? "");
     note.classList.toggle("danger", state === "failed");
     note.hidden = note.textContent === "";
     const footnote = part(this.element, "footnote");

@@ -15,8 +15,16 @@ def open_chats(page: Page) -> None:
     expect(page.locator(CONNECTION)).to_have_text("Connected")
 
 
+def bring_up(page: Page, chat: str) -> None:
+    """Choose a chat's tab, where there are tabs."""
+    tab = page.locator(f"#{chat}-tab")
+    if tab.is_visible():
+        tab.click()
+
+
 def send(page: Page, chat: str, text: str) -> Locator:
     """Send a message; return the exchange that it began."""
+    bring_up(page, chat)
     exchanges = page.locator(f"#{chat} .exchange")
     before = exchanges.count()
     field = page.locator(f"#{chat}-text")

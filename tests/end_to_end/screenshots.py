@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
+from tests.end_to_end.chats import bring_up
 from tests.end_to_end.conftest import CHROMIUM_ARGUMENTS, SCRIPTED, find_chromium
 from tests.servers import forget_settings, up
 
@@ -76,6 +77,7 @@ def about(page: Page) -> None:
     page.goto("/about/")
     expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected")
     for chat, question in QUESTIONS.items():
+        bring_up(page, chat)
         page.fill(f"#{chat}-text", question)
         page.press(f"#{chat}-text", "Enter")
     for chat in QUESTIONS:
