@@ -1,20 +1,24 @@
 """The about page, where both chats are, and the pages for what went wrong."""
 
+import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
+from config import askers
 from config.visitors import visitor_of
-from kafka_chat import questions
+from kafka_chat import admission, forms, questions
 from kafka_chat.models import ChatMessage as Question
+from kafka_chat.refusals import EXPECTED, Refusal, refusal_of
 from kafka_chat.states import describe
 from llm import markdown
 from ws_chat import transcript
@@ -45,19 +49,43 @@ class Exchange:
     total_ms: int | None
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @cache_control(private=True, no_cache=True)
-def about(request: HttpRequest) -> HttpResponse:
-    """Show both chats, with what this visitor asked before."""
+async def about(request: HttpRequest) -> HttpResponse:
+    """Show both chats, with what this visitor asked before.
+
+    A POST asks the Kafka chat: it comes from browsers without JavaScript, or from people faster than the page's own.
+    """
+    if request.method != "POST":
+        return await sync_to_async(_page)(request)
+    try:
+        form, key = forms.read_page_form(request.POST.dict())
+        asker = await askers.of_request(request)
+        await admission.ask(asker, visitor_of(request), form.message, idempotency_key=key)
+    except EXPECTED as error:
+        return await sync_to_async(_page)(request, refusal_of(error))
+    return redirect("about")
+
+
+def _page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
     visitor = visitor_of(request)
     runs, earlier = transcript.page(visitor)
+    asked = [_of_question(row) for row in questions.history(visitor)]
     context = {
-        "questions": [_of_question(row) for row in questions.history(visitor)],
+        "questions": asked,
+        # Whether a page that cannot look for answers is to be loaded again, which would cost a refused text.
+        "comes_back": refusal is None and any(exchange.state == "pending" for exchange in asked),
+        "refusal": refusal,
+        "draft": "" if refusal is None else request.POST.get("message", ""),
+        "form_key": secrets.token_urlsafe(16),
         "runs": [_of_run(row) for row in runs],
         # Where the page before them begins.
         "earlier_runs": earlier,
     }
-    return render(request, "about.html", context)
+    response = render(request, "about.html", context, status=200 if refusal is None else refusal.status)
+    if refusal is not None and refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,7 +1,9 @@
 """What a visitor may send, with the sentences for what they may not."""
 
+import hashlib
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -57,10 +59,30 @@ def read_ask(body: bytes) -> AskForm:
     try:
         return AskForm.model_validate_json(text)
     except ValidationError as error:
-        first: Any = error.errors(include_input=False, include_url=False)[0]
-        if first["type"] in _SENTENCES and first["loc"] == ("message",):
-            raise InvalidInput(*_SENTENCES[first["type"]]) from None
-        raise InvalidInput("invalid_json", 'The request is not the expected JSON. Send {"message": "…"}.') from None
+        raise _in_words(error) from None
+
+
+def read_page_form(fields: Mapping[str, str]) -> tuple[AskForm, str | None]:
+    """Return what the page's own form asks, and its idempotency key; raises InvalidInput.
+
+    The form's hidden `key` is that of one page view. Whoever goes back to that page may change the text, which is then
+    another question: so the text is part of the key.
+    """
+    seen = read_idempotency_key(fields.get("key"))
+    # Forms send line ends as CRLF (HTML standard, 4.10.21.4), which would count twice.
+    text = fields.get("message", "").replace("\r\n", "\n")
+    try:
+        form = AskForm.model_validate({"message": text})
+    except ValidationError as error:
+        raise _in_words(error) from None
+    return form, None if seen is None else hashlib.sha256(f"{seen} {form.message}".encode()).hexdigest()
+
+
+def _in_words(error: ValidationError) -> InvalidInput:
+    first: Any = error.errors(include_input=False, include_url=False)[0]
+    if first["type"] in _SENTENCES and first["loc"] == ("message",):
+        return InvalidInput(*_SENTENCES[first["type"]])
+    return InvalidInput("invalid_json", 'The request is not the expected JSON. Send {"message": "…"}.')
 
 
 class StopForm(BaseModel):

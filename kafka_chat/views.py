@@ -5,39 +5,28 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import cache, wraps
 from typing import Any
 
-import structlog
 from asgiref.sync import sync_to_async
-from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
-from redis.exceptions import RedisError
 
 from config import askers
 from config.visitors import visitor_of
 from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
+from kafka_chat.refusals import EXPECTED, Refusal, UnknownMessage, refusal_of
 from kafka_chat.states import State, describe
-from llm.budgets import BudgetExceeded
-
-log = structlog.get_logger(__name__)
 
 # Seconds after which a client should look again.
 LOOK_AGAIN = 1
 # Stands for a question's id in an address.
 _AN_ID = "an-id"
-TRY_AGAIN = 10
 
 AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
-
-
-class UnknownMessage(Exception):
-    """There is no such question, or it is somebody else's: which of both is not said."""
 
 
 def _errors_as_json(view: AsyncView) -> AsyncView:
@@ -47,22 +36,8 @@ def _errors_as_json(view: AsyncView) -> AsyncView:
     async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return await view(request, *args, **kwargs)
-        except InvalidInput as error:
-            return _error(400, error.code, error.message)
-        except UnknownMessage:
-            return _error(404, "unknown_message", "There is no such question in this conversation.")
-        except BudgetExceeded as error:
-            return _error(429, error.code, error.public, retry_after=error.retry_after)
-        except RequestDataTooBig:
-            return _error(413, "request_too_large", "The request is too large. Please shorten the message.")
-        except (OperationalError, InterfaceError) as error:
-            log.error("PostgreSQL cannot be reached", error=type(error).__name__)
-            sentence = "The chat cannot store anything right now. Please try again in a few seconds."
-            return _error(503, "database_away", sentence, retry_after=TRY_AGAIN)
-        except RedisError as error:
-            log.error("Redis cannot be reached", error=type(error).__name__)
-            sentence = "The answer cannot be stopped right now. Please try again in a few seconds."
-            return _error(503, "run_log_away", sentence, retry_after=TRY_AGAIN)
+        except EXPECTED as error:
+            return _error(refusal_of(error))
 
     return wrapper
 
@@ -168,8 +143,9 @@ def _show(state: State, status: int = 200) -> JsonResponse:
     return response
 
 
-def _error(status: int, code: str, message: str, *, retry_after: int | None = None) -> JsonResponse:
-    response = JsonResponse({"error": {"code": code, "message": message}}, status=status)
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
+def _error(refusal: Refusal) -> JsonResponse:
+    error = {"code": refusal.code, "message": refusal.message}
+    response = JsonResponse({"error": error}, status=refusal.status)
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
     return response

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kafka_chat.forms import InvalidInput, read_ask, read_idempotency_key
+from kafka_chat.forms import InvalidInput, read_ask, read_idempotency_key, read_page_form
 
 
 def _body(message: object) -> bytes:
@@ -64,3 +64,26 @@ def test_an_idempotency_key_is_short_and_visible(value: str) -> None:
 def test_an_idempotency_key_is_optional() -> None:
     assert read_idempotency_key(None) is None
     assert read_idempotency_key("2f1c") == "2f1c"
+
+
+def test_the_page_s_form_has_the_same_rules_and_line_ends_count_once() -> None:
+    assert read_page_form({"message": "a\r\n" * 1999 + "ab"})[0].message == "a\n" * 1999 + "ab"
+    for fields, code in (
+        ({}, "empty_message"),
+        ({"message": " \r\n"}, "empty_message"),
+        ({"message": "a" * 4001}, "message_too_long"),
+        ({"message": "a\x00b"}, "unreadable_characters"),
+        ({"message": "a", "key": "a b"}, "invalid_idempotency_key"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read_page_form(fields)
+        assert caught.value.code == code
+
+
+def test_one_page_view_asks_each_text_once() -> None:
+    def key(message: str, view: str) -> str | None:
+        return read_page_form({"message": message, "key": view})[1]
+
+    assert key("why?", "1") == key(" why?\r\n", "1")
+    assert len({key("why?", "1"), key("how?", "1"), key("why?", "2")}) == 3
+    assert read_page_form({"message": "why?"})[1] is None
