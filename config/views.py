@@ -21,6 +21,7 @@ from kafka_chat.models import ChatMessage as Question
 from kafka_chat.refusals import EXPECTED, Refusal, refusal_of
 from kafka_chat.states import describe
 from llm import markdown
+from llm.models import Profile
 from ws_chat import transcript
 from ws_chat.models import ChatMessage as Run
 from ws_chat.models import Status as RunStatus
@@ -72,6 +73,7 @@ def _page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
     runs, earlier = transcript.page(visitor)
     asked = [_of_question(row) for row in questions.history(visitor)]
     context = {
+        "profile": Profile.current(),
         "questions": asked,
         # Whether a page that cannot look for answers is to be loaded again, which would cost a refused text.
         "comes_back": refusal is None and any(exchange.state == "pending" for exchange in asked),

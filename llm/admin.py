@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from config.admin import ModelAdmin, ReadOnlyAdmin
 from llm.ledger import summary
 from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
 from llm.ledger.prices import price_unpriced
-from llm.models import Call, Price
+from llm.models import Call, Price, Profile
 
 # Rows of a CSV file, the newest.
 _CSV_ROWS = 100_000
@@ -148,3 +149,20 @@ class PriceAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
         """Only what no call was priced with."""
         return super().has_delete_permission(request, obj) and not (obj and obj.applied)
+
+
+@admin.register(Profile)
+class ProfileAdmin(ModelAdmin):
+    """The about page's one row: its list is its form."""
+
+    fields = ("owner", "greeting", "introduction", "suggestions")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Lead to the form."""
+        if Profile.objects.exists():
+            return redirect("admin:llm_profile_change", 1)
+        return redirect("admin:llm_profile_add") if self.has_add_permission(request) else redirect("admin:index")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Once."""
+        return super().has_add_permission(request) and not Profile.objects.exists()

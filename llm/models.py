@@ -1,14 +1,19 @@
-"""The ledger of model calls, and the prices that its costs come from."""
+"""The ledger of model calls, the prices that its costs come from, and how the about page presents itself."""
 
 from functools import cached_property
 from typing import get_args
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from config.env import PROVIDERS
 from llm.types import Purpose
+
+# Questions that a visitor may begin with, and characters of each: they are buttons.
+MAX_SUGGESTIONS = 5
+MAX_SUGGESTION = 100
 
 
 def provider_choices() -> list[tuple[str, str]]:
@@ -127,3 +132,58 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.model} at {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _suggested(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def check_suggestions(text: str) -> None:
+    """Raise ValidationError where there are too many questions, or one is too long for a button."""
+    questions = _suggested(text)
+    if len(questions) > MAX_SUGGESTIONS:
+        raise ValidationError(f"Please leave at most {MAX_SUGGESTIONS} questions; there are {len(questions)}.")
+    for question in questions:
+        if len(question) > MAX_SUGGESTION:
+            raise ValidationError(f"Please shorten “{question[:40]}…” to {MAX_SUGGESTION} characters.")
+
+
+class Profile(models.Model):
+    """Whose page the about page is and how it greets: one row, or none as long as nobody has changed anything."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    owner = models.CharField(max_length=80, default="Triptych", help_text="Whose page it is; part of its title.")
+    greeting = models.CharField(
+        max_length=120, default="One question, three architectures", help_text="The headline above the chats."
+    )
+    introduction = models.TextField(
+        max_length=500,
+        blank=True,
+        default="Ask over Kafka or over a WebSocket, and see how each answer comes.",
+        help_text="A sentence or two below it.",
+    )
+    suggestions = models.TextField(
+        "suggested questions",
+        blank=True,
+        default="What is Kafka good at?\nWhat is a WebSocket?\nWrite four lines about the sea.",
+        validators=[check_suggestions],
+        help_text=f"Shown in an empty chat. One on each line, at most {MAX_SUGGESTIONS}.",
+    )
+
+    class Meta:
+        db_table = "llm_profile"
+        verbose_name = verbose_name_plural = "about page"
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="llm_one_profile"),)
+
+    def __str__(self) -> str:
+        return f"About page of {self.owner}"
+
+    @classmethod
+    def current(cls) -> "Profile":
+        """Return what is shown now: one read, by primary key."""
+        return cls.objects.filter(pk=1).first() or cls()
+
+    @property
+    def suggested(self) -> list[str]:
+        """The suggested questions."""
+        return _suggested(self.suggestions)
