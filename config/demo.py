@@ -5,7 +5,6 @@ visitor in; here that page would need a token, and tokens are only written to th
 but this machine, and only where the setting DEMO says so.
 """
 
-import ipaddress
 from datetime import timedelta
 
 from django.conf import settings
@@ -16,6 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidde
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
+
+from config.operators import is_on_this_machine
 
 LINK_AGE = timedelta(days=1)
 USERNAME = "analyst"
@@ -31,7 +32,7 @@ def link(site: str, secret_key: str) -> str:
 @require_GET
 def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     """Sign the visitor in as the demo analyst and show the data agent."""
-    if not settings.DEMO or not _is_local(request):
+    if not settings.DEMO or not is_on_this_machine(request):
         raise Http404
     try:
         signing.loads(token, salt=_SALT, max_age=LINK_AGE)
@@ -56,15 +57,6 @@ def _analyst() -> User:
     if permission is not None:
         user.user_permissions.add(permission)
     return user
-
-
-def _is_local(request: HttpRequest) -> bool:
-    # Behind a proxy on this machine every visitor has a loopback address, so what came through one is refused.
-    forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP"))
-    try:
-        return not forwarded and ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse(sentence: str) -> HttpResponse:

@@ -78,6 +78,9 @@ class Environment(BaseSettings):
         0, ge=0, le=10, description="Proxies of yours in front of this site, each adding to X-Forwarded-For."
     )
     secure_cookies: bool = Field(False, description="Cookies only over HTTPS. Switch on wherever there is HTTPS.")
+    operator_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token that opens /metrics and the details of /readyz."
+    )
     demo: bool = Field(False, description="Offers the one-click demo sign-in, on loopback addresses only.")
     data_folder: Path | None = Field(None, description="Where `manage.py up` keeps its data; it sets this itself.")
 

@@ -5,22 +5,27 @@ Redis limits are small and per process, without the coder (the local model that 
 nobody proposes SQL, and where every provider of the chat is known to be failing visitors get a sentence, which they
 would not get from a proxy that has no process left. `not ready` (503) means that it cannot. `warnings` are sentences
 for operators about what is not as configured; they change nothing else.
+
+The status is for everybody, what stands behind it for operators. However many ask, each server is asked once in
+`FRESH` seconds, and waited for `PATIENCE` seconds at most.
 """
 
 import asyncio
 import urllib.request
 from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 import redis.asyncio
 import structlog
-from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from config import database, operators
 from kafka_chat import topics
 from llm import breaker
 from llm.shared_state import Away
@@ -28,8 +33,9 @@ from llm.types import Purpose
 
 log = structlog.get_logger(__name__)
 
-# Seconds for one server to answer.
+# Seconds for one server to answer, and for which what was seen is told again.
 PATIENCE = 3.0
+FRESH = 1.0
 
 State = Literal["ok", "away", "not checked"]
 # Without these the chats go on, somehow.
@@ -57,7 +63,38 @@ async def alive(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Say which servers answer, and which providers' circuits are open; 503 where a server that is needed is away."""
+    """Say whether the process can do its work, with 503 where it cannot; to operators also why.
+
+    That is which servers answer, and which providers' circuits are open.
+    """
+    found = await _looked()
+    told = found.details if await operators.asks(request) else {}
+    return JsonResponse({"status": found.status, **told}, status=503 if found.status == "not ready" else 200)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at everything has found, and when, in the event loop's time."""
+
+    status: Literal["ready", "degraded", "not ready"]
+    details: dict[str, Any]
+    at: float
+
+
+_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[_Found]] = WeakKeyDictionary()
+
+
+async def _looked() -> _Found:
+    """Return what the look that is under way finds, or the last one where it is fresh; who leaves does not end it."""
+    loop = asyncio.get_running_loop()
+    look = _looks.get(loop)
+    if look is None or (look.done() and (look.cancelled() or loop.time() - look.result().at >= FRESH)):
+        # It belongs to no request: not to its thread, and not to its log lines.
+        look = _looks[loop] = loop.create_task(_look(), context=Context())
+    return await asyncio.shield(look)
+
+
+async def _look() -> _Found:
     findings = await asyncio.gather(*map(_find, _CHECKS))
     states = {server: finding.state for server, finding in zip(_CHECKS, findings, strict=True)}
     circuits = await _circuits()
@@ -65,15 +102,15 @@ async def ready(request: HttpRequest) -> JsonResponse:
     silent = circuits is not None and all(circuits[name] == "open" for name in settings.LLM_CHAINS["chat"])
     able = all(state != "away" for server, state in states.items() if server not in _SPARE)
     less = limited or silent or "away" in states.values()
-    return JsonResponse(
+    return _Found(
+        "not ready" if not able else "degraded" if less else "ready",
         {
-            "status": "not ready" if not able else "degraded" if less else "ready",
             **states,
             "limits": "degraded" if limited else "ok",
             "circuits": circuits or {},
             "warnings": [warning for finding in findings for warning in finding.warnings],
         },
-        status=200 if able else 503,
+        asyncio.get_running_loop().time(),
     )
 
 
@@ -96,10 +133,8 @@ async def _find(server: str) -> Finding:
         return Finding("away")
 
 
-@database_sync_to_async
-def _postgresql() -> Finding:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+async def _postgresql() -> Finding:
+    await database.rows("SELECT 1", ())
     return _OK
 
 

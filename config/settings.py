@@ -17,6 +17,7 @@ BASE_DIR = env.BASE_DIR
 SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() if ENVIRONMENT.secret_key else "for commands that sign nothing"
 DEBUG = ENVIRONMENT.debug
 DEMO = ENVIRONMENT.demo
+OPERATOR_TOKEN = ENVIRONMENT.operator_token.get_secret_value() if ENVIRONMENT.operator_token else ""
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_ORIGINS = list(ENVIRONMENT.trusted_origins)
 CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS

@@ -1,8 +1,10 @@
+import asyncio
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django import Settings
 
@@ -16,8 +18,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Do not wait long for servers that are away."""
+    """Do not wait long for servers that are away, and look anew each time."""
     monkeypatch.setattr(health, "PATIENCE", 1.5)
+    monkeypatch.setattr(health, "FRESH", 0.0)
     yield
 
 
@@ -94,8 +97,10 @@ async def test_a_model_that_others_can_replace_is_not_needed(async_client: Async
 
 
 async def test_without_the_model_that_writes_sql_it_can_do_less_and_says_so(
-    async_client: AsyncClient, settings: Settings
+    async_client: AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "FRESH", 0.0)
+
     def configure(chains: dict[str, tuple[str, ...]], **urls: str) -> None:
         settings.LLM_CHAINS = chains
         settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=urls)
@@ -128,3 +133,50 @@ async def test_topics_with_fewer_partitions_are_a_warning_and_no_failure(
     warned = f"The topic {topics.QUESTIONS} has fewer partitions ({there}) than KAFKA_PARTITIONS ({there + 1})."
     assert warned in response.json()["warnings"]
     assert len(response.json()["warnings"]) == len(topics.ALL)
+
+
+async def test_however_many_ask_each_server_is_asked_once(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for server in health._CHECKS:
+
+        async def check(server: str = server) -> health.Finding:
+            asked.append(server)
+            await asyncio.sleep(0.05)
+            return health.Finding("ok")
+
+        monkeypatch.setitem(health._CHECKS, server, check)
+    monkeypatch.setattr(health, "FRESH", 60.0)
+    # The first one leaves while the servers are asked; what they say is for the others.
+    leaving = asyncio.create_task(async_client.get("/readyz"))
+    await asyncio.sleep(0.02)
+    leaving.cancel()
+    answers = await asyncio.gather(*(async_client.get("/readyz") for _ in range(5)))
+    answers.append(await async_client.get("/readyz"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sorted(asked) == sorted(health._CHECKS)
+
+
+async def test_visitors_are_told_the_status_and_operators_the_rest(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.OPERATOR_TOKEN = "the tests' operator token"
+    proxied = {"X-Forwarded-For": "203.0.113.7"}
+
+    async def told(client: AsyncClient, **headers: str) -> set[str]:
+        response = await client.get("/readyz", headers=proxied | headers)
+        assert response.status_code == 200
+        return set(response.json())
+
+    assert await told(async_client) == {"status"}
+    assert await told(async_client, Authorization="Bearer the tests' operator tokem") == {"status"}
+    assert "kafka" in await told(async_client, Authorization=f"bearer {settings.OPERATOR_TOKEN}")
+    settings.OPERATOR_TOKEN = ""
+    assert await told(async_client, Authorization="Bearer ") == {"status"}
+    user = await User.objects.acreate_user("somebody")
+    await async_client.aforce_login(user)
+    assert await told(async_client) == {"status"}
+    user.is_staff = True
+    await user.asave()
+    assert "kafka" in await told(async_client)
