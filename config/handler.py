@@ -6,6 +6,7 @@ its own: at the beginning there is nothing in it, and at the end only if the req
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -18,6 +19,8 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_finished
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+
+from config import metrics
 
 
 class Handler(ASGIHandler):
@@ -42,6 +45,7 @@ class Handler(ASGIHandler):
 
     async def _serve(self, scope: dict[str, Any], receive: Any, send: Any) -> HttpResponseBase | None:
         """Return the response that was sent, None where the client had left before there was one."""
+        began = time.perf_counter()
         try:
             body = await self.read_body(receive)
         except RequestAborted:
@@ -54,6 +58,7 @@ class Handler(ASGIHandler):
                 if request is not None:
                     response = await self.run_get_response(request)
                 if response is not None:
+                    metrics.note_request(request, response, began)
                     await self.send_response(response, send)
             except asyncio.CancelledError:
                 if not leaving.seen:

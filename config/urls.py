@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import demo, health, model_views, views
+from config import demo, health, metrics_views, model_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="about")),
@@ -21,6 +21,7 @@ urlpatterns = [
     path("models/fetch/", model_views.fetch, name="models-fetch"),
     path("models/cancel/", model_views.cancel, name="models-cancel"),
     path("healthz", health.alive, name="healthz"),
+    path("metrics", metrics_views.metrics, name="metrics"),
     path("readyz", health.ready, name="readyz"),
 ]
 

@@ -13,11 +13,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, get_args
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from data_agent import metrics
 from data_agent.models import AuditEvent, Step
 
 Kind = Literal[
@@ -112,6 +114,7 @@ def record(
         )
         event.hash = digest(event)
         event.save(force_insert=True)
+        transaction.on_commit(partial(metrics.note_event, kind))
     return event
 
 

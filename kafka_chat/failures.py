@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from confluent_kafka import Message
 from django.db import InterfaceError, OperationalError
 
-from kafka_chat import topics
+from kafka_chat import metrics, topics
 from kafka_chat.clients import DeliveryFailed, Headers, Publisher
 from kafka_chat.messages import Answer, UnreadableMessage
 from kafka_chat.models import OPEN, ChatMessage
@@ -51,6 +51,7 @@ class DeadLetters:
         if self._in_a_row >= MAX_IN_A_ROW:
             raise TooManyDeadLetters(f"{self._in_a_row} messages in a row could not be handled")
         self._in_a_row += 1
+        metrics.note_dead_letter(message.topic() or "")
         log.error("dead letter", topic=message.topic(), offset=message.offset(), error=_reason(error))
         headers = headers_of(message) | {
             "dead_topic": message.topic() or "",

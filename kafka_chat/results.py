@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from kafka_chat import messages, outbox, topics
+from kafka_chat import messages, metrics, outbox, topics
 from kafka_chat.gathering import Gathering
 from kafka_chat.models import OPEN, ChatMessage, Status
 from kafka_chat.statements import Row, Statement
@@ -143,7 +143,10 @@ class Results:
 
 
 def _stored(rows: Sequence[Row]) -> list[Stored]:
-    return [Stored(ChatMessage.from_db("default", _FIELDS, row[:-1]), row[-1]) for row in rows]
+    stored = [Stored(ChatMessage.from_db("default", _FIELDS, row[:-1]), row[-1]) for row in rows]
+    for each in stored:
+        metrics.note_end(each.row)
+    return stored
 
 
 def _ended(status: Status, text: str) -> dict[str, Any]:

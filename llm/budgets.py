@@ -26,6 +26,7 @@ from typing import Literal
 import structlog
 from django.conf import settings
 
+from llm import metrics
 from llm.limits import SECONDS, Limits, Window
 from llm.shared_state import SHARED, Away, Script, Shared
 
@@ -224,6 +225,7 @@ class Budgets:
                 window=_WINDOWS[window],
                 tier=asker.tier,
             )
+            metrics.note_refusal(_SUBJECTS[subject], _WINDOWS[window], asker.tier)
             limit = subjects[subject][1][window]
             raise BudgetExceeded(_reason(_SUBJECTS[subject], _WINDOWS[window], limit or 0), wait_ms)
 
@@ -276,6 +278,7 @@ class Budgets:
             return
         if len(self._admitted) >= self._alone:
             wait = next(iter(self._admitted.values())) + window - now
+            metrics.note_refusal("site", "minute", "any")
             raise BudgetExceeded("The site can take only a few questions at the moment.", wait * 1000)
         self._admitted[key] = now
 

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from llm import breaker, meter
+from llm import breaker, meter, metrics
 from llm.chain import Chain
 from llm.ledger import calls
 from llm.providers.base import Provider
@@ -42,6 +42,7 @@ def chain(purpose: Purpose) -> Chain:
 
 def _record(call: Call) -> None:
     meter.note(call)
+    metrics.note_call(call)
     calls.record(call)
 
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from config import draining
-from llm import budgets, runs
+from llm import budgets, metrics, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation
 from llm.runs import RunFull
@@ -74,6 +74,13 @@ class Generation:
             self._conversation.add(turn)
         writer.end(record.status.value, record.facts)
         recorder().put(record)
+        metrics.note_end(
+            "websocket",
+            record.status.value,
+            record.provider,
+            first_token_seconds=None if record.first_token_ms is None else record.first_token_ms / 1000,
+            total_seconds=record.total_ms / 1000,
+        )
         log.info(
             "run ended",
             run=str(answer.run),

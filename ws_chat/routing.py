@@ -2,7 +2,8 @@
 
 from django.urls import re_path
 
+from config.metrics import counted
 from ws_chat.consumers import ChatConsumer
 
 # Channels routes with Django's patterns to what is no view.
-websocket_urlpatterns = [re_path(r"^ws/chat/$", ChatConsumer.as_asgi())]  # type: ignore[arg-type]
+websocket_urlpatterns = [re_path(r"^ws/chat/$", counted(ChatConsumer.as_asgi(), "/ws/chat/"))]  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from django.db import (
 )
 from uuid_utils.compat import uuid7
 
+from llm import metrics
 from llm.ledger.prices import PRICED, PRICES
 from llm.types import Call
 
@@ -65,6 +66,7 @@ _INSERT = f"""
     )
     {PRICED}
     ON CONFLICT DO NOTHING
+    RETURNING purpose, provider, cost
 """
 
 
@@ -178,6 +180,7 @@ def _write(batch: list[Row]) -> int:
     try:
         with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(_INSERT, [json.dumps([_as_row(*each) for each in batch])])
+            costs = cursor.fetchall()
     except _PASSING:
         raise
     except Exception as error:
@@ -185,6 +188,8 @@ def _write(batch: list[Row]) -> int:
             return sum(_write([row]) for row in batch)
         log.error("a call was not recorded", error=type(error).__name__, provider=batch[0][1].provider)
         return 0
+    for cost in costs:
+        metrics.note_cost(*cost)
     return len(batch)
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import gc
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from typing import Any
 
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config import metrics_port
 from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
 from kafka_chat.outcomes import log_outcome
@@ -50,6 +52,20 @@ class Command(BaseCommand):
             help=f"time for what is in flight after SIGTERM (default: {DRAIN_SECONDS:g})",
         )
 
+        parser.add_argument(
+            "--metrics-port",
+            type=_positive,
+            metavar="PORT",
+            help="serves this worker's metrics for Prometheus there (default: nowhere)",
+        )
+        parser.add_argument(
+            "--metrics-address",
+            default="127.0.0.1",
+            metavar="ADDRESS",
+            help="of this machine's addresses, the one for that port; nobody who reaches it is asked for a token "
+            "(default: 127.0.0.1)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
         roles = list(dict.fromkeys(options["role"] or ROLES))
@@ -62,8 +78,14 @@ class Command(BaseCommand):
             report=log_outcome if settings.ENVIRONMENT.log_format == "json" else console.question,
         )
         try:
-            with console.keeping_log_lines(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with ExitStack() as stack:
+                if options["metrics_port"]:
+                    stack.enter_context(metrics_port.served(options["metrics_address"], options["metrics_port"]))
+                stack.enter_context(console.keeping_log_lines())
+                runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
                 runner.run(_work(worker, console))
+        except metrics_port.CannotServe as error:
+            raise CommandError(str(error)) from None
         except TooManyDeadLetters as error:
             raise CommandError(f"Stopped: {error}.") from None
 
