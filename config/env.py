@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -28,6 +29,10 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from llm.limits import Limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Days. A visitor's cookie ends after 30, and what a model is reminded of a day after the last question: with a row of
+# this age there is nothing left that could still tell its text.
+SHORTEST_RETENTION = 32
 
 PROVIDERS = ("local", "openai", "gemini", "ollama", "scripted")
 
@@ -60,6 +65,15 @@ def _limits(value: object) -> object:
 Budget = Annotated[Limits, NoDecode, BeforeValidator(_limits)]
 
 
+def _retention(days: int) -> int:
+    if 0 < days < SHORTEST_RETENTION:
+        raise ValueError(f"{days} is too short: at least {SHORTEST_RETENTION} days, or 0 to keep for ever")
+    return days
+
+
+RetentionDays = Annotated[int, Field(ge=0, le=36_500), AfterValidator(_retention)]
+
+
 class Environment(BaseSettings):
     """Every setting. The field's name in capitals is the variable's name."""
 
@@ -78,6 +92,13 @@ class Environment(BaseSettings):
         0, ge=0, le=10, description="Proxies of yours in front of this site, each adding to X-Forwarded-For."
     )
     secure_cookies: bool = Field(False, description="Cookies only over HTTPS. Switch on wherever there is HTTPS.")
+    hsts_seconds: int = Field(
+        0,
+        ge=0,
+        description="How long browsers insist on HTTPS; above 0 plain HTTP is redirected. A year: 31536000.",
+    )
+    hsts_subdomains: bool = Field(False, description="That holds for all subdomains too.")
+    hsts_preload: bool = Field(False, description="Browsers may ship with that knowledge. Hard to take back.")
     operator_token: SecretStr | None = Field(
         None, min_length=16, description="Bearer token that opens /metrics and the details of /readyz."
     )
@@ -155,6 +176,14 @@ class Environment(BaseSettings):
     llm_ollama_model: str = Field("llama3.2", description="Model of the `ollama` provider.")
     llm_scripted_answers: Path | None = Field(
         None, description="JSON file with the answers of the `scripted` provider, which is no model: for tests."
+    )
+
+    # Retention: what `manage.py prune` deletes
+    retention_chats_days: RetentionDays = Field(
+        90, description="Days that `manage.py prune` leaves a question and its answer: 32 or more, 0 for ever."
+    )
+    retention_calls_days: RetentionDays = Field(
+        730, description="The same for the ledger of model calls, which holds no text."
     )
 
     # Logs

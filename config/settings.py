@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 
 # Every middleware here is asynchronous: one that is not would hold a thread for each held poll.
 MIDDLEWARE = [
+    "config.middleware.Isolation",
     "config.middleware.Security",
     "servestatic.middleware.ServeStaticMiddleware",
     "config.middleware.ContentSecurityPolicy",
@@ -55,7 +56,8 @@ MIDDLEWARE = [
     "config.middleware.FrameOptions",
     "config.visitors.visitor_middleware",
 ]
-# They look for the names of Django's middleware, of which ours are subclasses.
+# They look for the names of Django's middleware, of which ours are subclasses. Checks that need those names say nothing
+# either; `config.checks` says it in their place.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
 
 ROOT_URLCONF = "config.urls"
@@ -145,26 +147,40 @@ LLM_BUDGETS = {
 }
 LLM_BUDGET_ADDRESS = ENVIRONMENT.llm_budget_address
 
+# What `manage.py prune` deletes is older than these; 0 keeps it for ever.
+RETENTION_CHATS_DAYS = ENVIRONMENT.retention_chats_days
+RETENTION_CALLS_DAYS = ENVIRONMENT.retention_calls_days
+
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
 SESSION_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "config.views.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = ENVIRONMENT.hsts_seconds
+SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.hsts_subdomains
+SECURE_HSTS_PRELOAD = ENVIRONMENT.hsts_preload
+SECURE_SSL_REDIRECT = ENVIRONMENT.hsts_seconds > 0
+# Who watches over this process asks it directly, without HTTPS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Where no proxy is ours, this header is a client's own.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "/about/"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+        ("NumericPasswordValidator", {}),
     )
 ]
 
 # Bodies are small JSON documents; nothing is uploaded.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -36,6 +36,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LLM_LOCAL_URL", "127.0.0.1:8080"),
         ("LLM_LOCAL_MODEL", "/no/such/file.gguf"),
         ("LLM_ANSWER_SECONDS", "-1"),
+        ("RETENTION_CHATS_DAYS", "31"),
         ("LOG_LEVEL", "LOUD"),
     ],
 )
