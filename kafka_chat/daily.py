@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -15,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from config import plots
+from config.ids import first_id
 from kafka_chat.categories import Category
 from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
 
@@ -155,13 +155,6 @@ def _lines(rows: QuerySet[ChatMessage], field: str, parameter: str, link: Link) 
 
 
 def _between(rows: QuerySet[ChatMessage], first: date, days: int) -> QuerySet[ChatMessage]:
-    """Narrow by the primary key, a UUIDv7: its first 48 bits are the milliseconds since 1970 (RFC 9562, 5.7)."""
+    """Narrow by the primary key, a UUIDv7."""
     begin = datetime.combine(first, time(), UTC)
-    return rows.filter(message_id__gte=_first_id(begin), message_id__lt=_first_id(begin + timedelta(days=days)))
-
-
-def _first_id(moment: datetime) -> UUID:
-    milliseconds = round(moment.timestamp() * 1000)
-    if not 0 <= milliseconds < 1 << 48:
-        raise ValueError("UUIDv7 knows no such time")
-    return UUID(int=milliseconds << 80)
+    return rows.filter(message_id__gte=first_id(begin), message_id__lt=first_id(begin + timedelta(days=days)))
