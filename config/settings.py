@@ -162,7 +162,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.hsts_subdomains
 SECURE_HSTS_PRELOAD = ENVIRONMENT.hsts_preload
 SECURE_SSL_REDIRECT = ENVIRONMENT.hsts_seconds > 0
 # Who watches over this process asks it directly, without HTTPS.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 # Where no proxy is ours, this header is a client's own.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"

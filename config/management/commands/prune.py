@@ -69,10 +69,10 @@ class Command(BaseCommand):
                         deleted += number
                         bar.show(deleted)
         except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. Deleted: {deleted} rows. Run it again for the rest.") from None
+            raise CommandError(f"Interrupted. Deleted rows: {deleted}. Run it again for the rest.") from None
         log.info("old rows were deleted", rows=deleted)
-        left = f" {total - deleted} were in use; they go next time." if deleted < total else ""
-        self.stdout.write(f"Deleted: {deleted} rows.{left}")
+        left = f" In use, and left for next time: {total - deleted}." if deleted < total else ""
+        self.stdout.write(f"Deleted rows: {deleted}.{left}")
 
 
 def _line(planned: Plan) -> tuple[object, ...]:
@@ -82,4 +82,4 @@ def _line(planned: Plan) -> tuple[object, ...]:
 
 
 def _is_wanted(rows: int) -> bool:
-    return input(f"Delete {rows} rows for good? [y/N] ").strip().lower() in ("y", "yes")
+    return input(f"Delete them for good (rows: {rows})? [y/N] ").strip().lower() in ("y", "yes")

@@ -99,7 +99,7 @@ def test_of_every_kind_goes_what_is_older_than_its_setting_and_no_more() -> None
     old = [make(days * DAY + timedelta(minutes=1)) for make, days in MAKE.values()]
     young = [make(days * DAY - timedelta(minutes=1)) for make, days in MAKE.values()]
     said = _prune("--yes")
-    assert "Deleted: 5 rows.\n" in said
+    assert "Deleted rows: 5.\n" in said
     for row in old:
         assert not type(row).objects.filter(pk=row.pk).exists()
     for row in young:
@@ -119,7 +119,7 @@ def test_a_dry_run_and_nobody_to_ask_delete_nothing_and_show_how_much_it_would_b
         lines = [line.split() for line in said.splitlines()]
         assert next(line for line in lines if line[:2] == ["Kafka", "chat:"])[-1] == "3"
         assert next(line for line in lines if line[0] == "Ledger")[4:] == ["for", "ever", "0"]
-    assert "Deleted: 3" in _prune("--yes")
+    assert "Deleted rows: 3" in _prune("--yes")
     assert Call.objects.count() == 1
 
 
@@ -129,7 +129,7 @@ def test_on_a_terminal_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda question: "n")
     assert "Nothing was deleted" in _prune()
     monkeypatch.setattr("builtins.input", lambda question: "y")
-    assert "Deleted: 1 rows" in _prune()
+    assert "Deleted rows: 1" in _prune()
 
 
 def test_an_open_question_stays_however_old_it_is() -> None:
@@ -145,9 +145,9 @@ def test_what_somebody_else_holds_is_left_for_the_next_time_and_nobody_waits() -
     with transaction.atomic():
         Question.objects.select_for_update().get(pk=held.pk)
         said = _elsewhere(lambda: _prune("--yes"))
-    assert "Deleted: 1 rows. 1 were in use; they go next time." in said
+    assert "Deleted rows: 1. In use, and left for next time: 1." in said
     assert not Question.objects.filter(pk=free.pk).exists()
-    assert "Deleted: 1 rows.\n" in _prune("--yes")
+    assert "Deleted rows: 1.\n" in _prune("--yes")
 
 
 def test_a_run_that_is_interrupted_has_done_what_it_says_and_the_next_one_does_the_rest(
@@ -163,11 +163,11 @@ def test_a_run_that_is_interrupted_has_done_what_it_says_and_the_next_one_does_t
             raise KeyboardInterrupt
 
     monkeypatch.setattr(pruning, "prune", interrupted)
-    with pytest.raises(CommandError, match=r"Deleted: 2 rows\. Run it again"):
+    with pytest.raises(CommandError, match=r"Deleted rows: 2\. Run it again"):
         _prune("--yes")
     assert Run.objects.count() == 3
     monkeypatch.setattr(pruning, "prune", prune)
-    assert "Deleted: 3 rows." in _prune("--yes")
+    assert "Deleted rows: 3." in _prune("--yes")
 
 
 def test_old_rows_are_found_by_their_key() -> None:
