@@ -1,4 +1,4 @@
-"""What the WebSocket chat costs: `python -m benchmarks.ws`, about seven minutes; `--quick` for a look, about one.
+"""What the WebSocket chat costs: `python -m benchmarks.ws`, about eight minutes; `--quick` for a look, about one.
 
 Each visitor asks once and is answered with 20 words a second. A word is due when the question was sent plus 50 ms for
 each word before it; how late it is says everything that was in between, and nothing of the model. Ours is the whole
@@ -8,9 +8,9 @@ Beside it, in the same minutes: a bare Starlette WebSocket on uvicorn (uvloop), 
 Daphne as it comes and on our tuned one (`benchmarks.ws_peers`); and Chainlit, up to 100 streams, where it is installed
 in `.cache/chainlit`: above a few hundred it falls over. The servers take turns in an order of chance.
 
-CPU is the web process's while all streams run, for 1,000 frames. The client is a process of its own; how busy and how
-late it was itself is in the last columns: what it is late, the words seem to be. Figures are medians of the rounds,
-with the smallest and the largest.
+CPU is the web process's: for 1,000 frames while all streams run, and for a question. Memory is that of 100 connections
+to a new server. The client is a process of its own; how busy and how late it was itself is in the last columns: what it
+is late, the words seem to be. Figures are medians of the rounds, with the smallest and the largest.
 """
 
 import argparse
@@ -18,17 +18,17 @@ import asyncio
 import io
 import os
 import random
-import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from benchmarks import ws_system
+from benchmarks import ws_system, ws_tables
 from benchmarks.ws_schedule import INTERVAL
 from benchmarks.ws_system import CHAINLIT, OURS, STARLETTE, STOCK, TUNED, Client, Played, Server
 
-_LIMIT = 500.0
+# Seconds after which it is given up, with the rows that are there.
+_LIMIT = 600.0
 _RESUMES = 40
 _ALL = (OURS, STARLETTE, TUNED, STOCK)
 
@@ -45,22 +45,31 @@ class Level:
     servers: tuple[str, ...] = _ALL
 
     @property
+    def title(self) -> str:
+        """What the tables call it."""
+        return f"{self.streams:,}" if self.processes == 1 else f"{self.streams:,} on {self.processes} processes"
+
+    @property
     def count(self) -> int:
         """The words of an answer."""
         return round((self.ramp + self.seconds + 0.5) / INTERVAL)
 
 
 _FULL = (
-    Level(streams=1, ramp=0, seconds=3, rounds=2, servers=(*_ALL, CHAINLIT)),
-    Level(streams=100, ramp=1, seconds=4, rounds=3, servers=(*_ALL, CHAINLIT)),
-    Level(streams=500, ramp=6, seconds=4, rounds=2, servers=(OURS, STARLETTE, TUNED)),
-    Level(streams=1000, ramp=14, seconds=5, rounds=2),
-    Level(streams=1400, ramp=14, seconds=5, rounds=1, processes=2, servers=(OURS, TUNED)),
+    Level(streams=1, ramp=0, seconds=3, rounds=1, servers=(*_ALL, CHAINLIT)),
+    Level(streams=100, ramp=1, seconds=3, rounds=2, servers=(*_ALL, CHAINLIT)),
+    Level(streams=500, ramp=6, seconds=3, rounds=1, servers=(OURS, STARLETTE, TUNED)),
+    Level(streams=1000, ramp=14, seconds=4, rounds=2, servers=(OURS, STARLETTE, TUNED)),
+    Level(streams=1400, ramp=14, seconds=4, rounds=1, processes=2, servers=(OURS, TUNED)),
 )
 _QUICK = (
     Level(streams=100, ramp=1, seconds=3, rounds=1),
     Level(streams=500, ramp=6, seconds=3, rounds=1, servers=(OURS, TUNED)),
 )
+# How each server is made to load what it loads once, how its memory is measured then, and what is resumed.
+_WARMING = Level(streams=10, ramp=0.2, seconds=0.5, rounds=1)
+_FILLING = Level(streams=100, ramp=1, seconds=2, rounds=1)
+_RESUMED = Level(streams=20, ramp=0.5, seconds=5, rounds=1)
 
 
 def main() -> None:
@@ -77,7 +86,7 @@ def main() -> None:
         each for each in (_QUICK if arguments.quick else _FULL) if each.streams in (arguments.streams or [each.streams])
     ]
     try:
-        with ws_system.servers([*(level.count for level in levels), _COUNT_OF_RESUMED]):
+        with ws_system.servers([level.count for level in (*levels, _WARMING, _FILLING, _RESUMED)]):
             import django
 
             django.setup()
@@ -86,93 +95,68 @@ def main() -> None:
             _say_load("At the end")
     except KeyboardInterrupt:
         sys.exit("Interrupted; everything is stopped.")
-
-
-# Words of the answers that are resumed.
-_COUNT_OF_RESUMED = 120
+    except TimeoutError:
+        sys.exit(f"Given up after {_LIMIT:.0f} s; everything is stopped.")
 
 
 async def _measure(levels: Sequence[Level], only: Sequence[str] | None) -> None:
     async with asyncio.timeout(_LIMIT), AsyncExitStack() as stack:
         client = await stack.enter_async_context(ws_system.client())
-        wanted = {name for level in levels for name in level.servers if not only or name in only}
-        if not ws_system.CHAINLIT_AT.exists():
-            wanted.discard(CHAINLIT)
+        wanted = [
+            (name, max(level.processes for level in levels if name in level.servers))
+            for name in (*_ALL, CHAINLIT)
+            if any(name in level.servers for level in levels) and (not only or name in only)
+        ]
+        if (CHAINLIT, 1) in wanted and not ws_system.CHAINLIT_AT.exists():
+            wanted.remove((CHAINLIT, 1))
             print("Chainlit is not there: python -m venv .cache/chainlit && .cache/chainlit/bin/pip install chainlit\n")
-        pairs = {
-            name: await stack.enter_async_context(ws_system.serving(name, max(level.processes for level in levels)))
-            for name in (OURS, STARLETTE, TUNED, STOCK, CHAINLIT)
-            if name in wanted
-        }
-        for server in pairs.values():
-            # What is made once is made now.
-            await client.play(_part(server, 1), streams=10, ramp=0.2, count=levels[0].count)
-        print(_HEAD)
-        for level in levels:
-            played: dict[str, list[Played]] = {name: [] for name in level.servers if name in wanted}
-            for _ in range(level.rounds):
-                for name in random.sample(list(played), len(played)):
-                    server = _part(pairs[name], level.processes)
-                    played[name].append(
-                        await client.play(server, streams=level.streams, ramp=level.ramp, count=level.count)
-                    )
-            for name, rounds in played.items():
-                print(_row(level, name, rounds))
-            print()
-        if OURS in pairs:
-            await _measure_resumes(client, pairs[OURS])
+        running = {name: await stack.enter_async_context(ws_system.serving(name, count)) for name, count in wanted}
+        # While they are new: what a process had once, it does not give back.
+        await _measure_memory(client, running)
+        costs = [ws_tables.COSTS]
+        try:
+            print(ws_tables.LATENESS)
+            for level in levels:
+                costs += await _measure_level(client, level, running)
+        finally:
+            print("", *costs, "", sep="\n")
+        if OURS in running:
+            await _measure_resumes(client, running[OURS])
+
+
+async def _measure_memory(client: Client, running: Mapping[str, Server]) -> None:
+    print(ws_tables.MEMORY)
+    for name, server in running.items():
+        for part in (_part(server, count + 1) for count in range(len(server.ports))):
+            await _play(client, part, _WARMING)
+        print(ws_tables.memory(name, await _play(client, _part(server, 1), _FILLING)))
+    print()
+
+
+async def _measure_level(client: Client, level: Level, running: Mapping[str, Server]) -> list[str]:
+    """Let the servers take turns, print how late they were, and return the rows of what it cost them."""
+    played: dict[str, list[Played]] = {name: [] for name in level.servers if name in running}
+    for _ in range(level.rounds):
+        for name in random.sample(list(played), len(played)):
+            played[name].append(await _play(client, _part(running[name], level.processes), level))
+    for name, rounds in played.items():
+        print(ws_tables.lateness(level.title, name, rounds))
+    # Of one stream it is too little to be told from the clock's steps.
+    return [ws_tables.costs(level.title, name, rounds) for name, rounds in played.items() if level.streams > 1]
+
+
+async def _measure_resumes(client: Client, server: Server) -> None:
+    played = await _play(client, server, _RESUMED, resumes=_RESUMES)
+    print(ws_tables.RESUMES)
+    print(ws_tables.resumes("another process" if len(server.ports) > 1 else "the same process", played), end="\n\n")
 
 
 def _part(server: Server, processes: int) -> Server:
     return Server(server.name, server.children[:processes], server.ports[:processes])
 
 
-async def _measure_resumes(client: Client, server: Server) -> None:
-    played = await client.play(server, streams=20, ramp=0.5, count=_COUNT_OF_RESUMED, resumes=_RESUMES)
-    where = "another process" if len(server.ports) > 1 else "the same process"
-    for what, name in (("resume to the missing words", "resumed"), ("connecting included", "connected")):
-        values = played.said["resumed"][name]
-        print(f"{what:28} p50 {_quantile(values, 50):6.2f} ms   p99 {_quantile(values, 99):6.2f} ms   in {where}")
-
-
-_HEAD = (
-    f"{'streams':>9} {'server':<23}{'first word late, ms':>22}{'next words late, ms':>31}"
-    f"{'CPU of 1,000':>22}{'kB a connection':>17}{'errors':>8}{'lost':>6}{'client':>16}\n"
-    f"{'':>9} {'':<23}{'p50':>14}{'p99':>8}{'p50':>10}{'p99':>15}{'max':>6}"
-    f"{'frames, ms':>16}{'ask':>6}{'open':>9}{'streams':>8}{'':>14}{'busy':>9}{'p99':>7}"
-)
-
-
-def _row(level: Level, name: str, rounds: Sequence[Played]) -> str:
-    def median(value: Callable[[Played], float]) -> float:
-        return statistics.median(map(value, rounds))
-
-    def spread(value: Callable[[Played], float], form: str) -> str:
-        values = [value(each) for each in rounds]
-        middle = format(statistics.median(values), form)
-        return middle if len(values) < 2 else f"{middle} {format(min(values), form)}-{format(max(values), form)}"
-
-    streams = f"{level.streams}" if level.processes == 1 else f"{level.streams} on {level.processes}"
-    return (
-        f"{streams:>9} {name:<23}"
-        f"{spread(lambda each: _quantile(each.said['first'], 50), '.1f'):>14}"
-        f"{median(lambda each: _quantile(each.said['first'], 99)):8.1f}"
-        f"{median(lambda each: _quantile(each.said['following'], 50)):10.1f}"
-        f"{spread(lambda each: _quantile(each.said['following'], 99), '.1f'):>15}"
-        f"{median(lambda each: max(each.said['following'], default=float('nan'))):6.0f}"
-        f"{spread(lambda each: each.frame_ms, '.0f'):>16}"
-        f"{median(lambda each: each.asking_ms):6.1f}"
-        f"{median(lambda each: each.idle_kb):9.0f}{median(lambda each: each.streaming_kb):8.0f}"
-        f"{sum(each.said['errors'] for each in rounds):8}{sum(each.said['lost'] for each in rounds):6}"
-        f"{median(lambda each: each.said['share']):9.0%}"
-        f"{median(lambda each: _quantile(each.said['client_late'], 99)):7.1f}"
-    )
-
-
-def _quantile(values: Sequence[float], percent: int) -> float:
-    if len(values) < 2:
-        return values[0] if values else float("nan")
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+async def _play(client: Client, server: Server, level: Level, resumes: int = 0) -> Played:
+    return await client.play(server, streams=level.streams, ramp=level.ramp, count=level.count, resumes=resumes)
 
 
 def _say_load(when: str) -> None:

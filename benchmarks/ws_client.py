@@ -203,22 +203,26 @@ async def play(stage: Stage) -> dict[str, Any]:
     share = (time.process_time() - before) / (until - at)
     watch.cancel()
     await asyncio.wait([socket.ended for socket in sockets], timeout=_PATIENCE)
-    result = judge(sockets, stage, at, until) | {"share": share, "client_late": late, "resumed": resumed}
+    result = judge(sockets, stage, begin, at, until) | {"share": share, "client_late": late, "resumed": resumed}
     for socket in sockets:
         socket.transport.close()
     await asyncio.sleep(0.2)
     return result
 
 
-def judge(sockets: list[Socket], stage: Stage, since: float, until: float) -> dict[str, Any]:
-    """Return lateness (ms) of the first words and of the others, the frames of the window, and what went wrong."""
+def judge(sockets: list[Socket], stage: Stage, begin: float, since: float, until: float) -> dict[str, Any]:
+    """Return lateness (ms) of the first words and of the others, the frames of the window, and what went wrong.
+
+    `early` are the frames that came while the streams began.
+    """
     whole = "".join(map(word, range(stage.count)))
-    first, following, errors, lost, frames, said = [], [], 0, 0, 0, ""
+    first, following, errors, lost, early, frames, said = [], [], 0, 0, 0, 0, ""
     for socket in sockets:
         text = ""
         outcome = None
         for at, payload in socket.frames:
             kind, said_text = socket.read(payload)
+            early += begin <= at < since
             frames += since <= at < until
             if kind == "delta":
                 for number in range(len(text) // len(word(0)), (len(text) + len(said_text)) // len(word(0))):
@@ -231,7 +235,8 @@ def judge(sockets: list[Socket], stage: Stage, since: float, until: float) -> di
             errors += 1
             said = socket.frames[-1][1].decode() if socket.frames else "nothing"
         lost += outcome is not None and (text.strip(), outcome.strip()) != (whole.strip(), whole.strip())
-    return {"first": first, "following": following, "errors": errors, "lost": lost, "frames": frames, "said": said}
+    late = {"first": first, "following": following}
+    return late | {"errors": errors, "lost": lost, "early": early, "frames": frames, "said": said}
 
 
 async def _resume(stage: Stage, sockets: list[Socket]) -> dict[str, list[float]]:

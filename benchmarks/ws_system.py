@@ -112,11 +112,13 @@ async def serving(name: str, processes: int = 1) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def _running(name: str, port: int, *arguments: str) -> AsyncIterator[Child]:
     """Run a Python process of ours; what it wrote last is shown where the body fails."""
+    # Chainlit would take our database for its own.
+    settings = {"CHAINLIT_APP_ROOT": str(CHAINLIT_AT.parents[1])} if name == CHAINLIT else dict(os.environ)
     program = Program(
         name=name,
         argv=(str(CHAINLIT_AT) if name == CHAINLIT else sys.executable, *arguments),
         cwd=BASE_DIR,
-        env=process_environment({}) | os.environ | {"CHAINLIT_APP_ROOT": str(CHAINLIT_AT.parents[1])},
+        env=process_environment(settings),
         ready=partial(answers_http, port, "/healthz"),
     )
     child = await Child.start(program, lambda name, line: None)
@@ -164,10 +166,11 @@ class Client:
         await self._heard("ending")
         seconds, full = server.processor_seconds() - seconds, server.memory()
         result = await self._heard("result")
+        frame = seconds / max(result["frames"], 1)
         return Played(
             said=result,
-            asking_ms=asked * 1000 / streams,
-            frame_ms=seconds * 1e6 / max(result["frames"], 1),
+            asking_ms=(asked - result["early"] * frame) * 1000 / streams,
+            frame_ms=frame * 1e6,
             idle_kb=(idle - before) / streams / 1024,
             streaming_kb=(full - before) / streams / 1024,
         )
@@ -184,8 +187,9 @@ class Client:
 class Played:
     """What the client said, and what it cost the server.
 
-    `frame_ms` is the processor time for 1,000 frames while all streams run; `asking_ms` that of a stream's share of the
-    time in which they begin, words and all. Memory is for each connection: open, and while all stream.
+    `frame_ms` is the processor time for 1,000 frames while all streams run; `asking_ms` that of a question: what was
+    used while the streams began, less what the words of that time cost. Memory is for each connection: open, and while
+    all stream; where the server had more connections before, it says little.
     """
 
     said: dict[str, Any]
