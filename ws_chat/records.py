@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from llm.runs import Snapshot
 from ws_chat.models import ChatMessage, Status
@@ -41,6 +41,14 @@ class Record(BaseModel):
     first_token_ms: int | None = None
     total_ms: int
     trace_id: UUID
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_its_own_turn(cls, fields: Any) -> Any:
+        """Read what versions kept that knew no turns: none of their answers was asked for again."""
+        if isinstance(fields, dict) and "turn_id" not in fields:
+            return fields | {"turn_id": fields.get("run_id")}
+        return fields
 
     @property
     def asked(self) -> Asked:

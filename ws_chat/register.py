@@ -4,7 +4,7 @@ A run is registered beside its answer, never before it: whoever writes here wait
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from django.conf import settings
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from config import redis
@@ -25,6 +26,9 @@ Told: TypeAlias = Callable[[UUID, UUID], None]
 _BEGUN = "ws:begun"
 # Runs that have ended and have no row yet: record by run.
 _ENDED = "ws:ended"
+# What was in either of them and cannot be read: value by run, and the seconds for which somebody may look at it.
+_UNREADABLE = "ws:unreadable"
+_LAID_ASIDE = 7 * 24 * 60 * 60
 # "visitor run", when one begins, and "visitor id anew", when a visitor begins a new conversation.
 _STARTED = "ws:started"
 # Seconds beyond an answer's deadline for which a visitor's latest run is known.
@@ -90,7 +94,7 @@ class Register:
         """Return some of the runs that have ended and have no row."""
         scan: Any = redis.client().hscan(_ENDED, count=100)
         _, found = await scan
-        return [Record.model_validate_json(value) for value in found.values()]
+        return await self._read(_ENDED, {name.decode(): value for name, value in found.items()})
 
     async def begun(self) -> list[UUID]:
         """Return the runs that are being written, or were when their process was lost."""
@@ -101,8 +105,10 @@ class Register:
         """Return what was registered of runs that had begun; those without it are left out."""
         if not runs:
             return []
-        values: Any = redis.client().hmget(_BEGUN, [str(run) for run in runs])
-        return [Record.model_validate_json(value) for value in await values if value is not None]
+        names = [str(run) for run in runs]
+        values: Any = redis.client().hmget(_BEGUN, names)
+        found = zip(names, await values, strict=True)
+        return await self._read(_BEGUN, {name: value for name, value in found if value is not None})
 
     async def begin_anew(self, visitor: UUID, after: UUID) -> None:
         """Tell all processes that a visitor's conversation consists of the turns after this id alone."""
@@ -140,6 +146,24 @@ class Register:
             (begun_anew if anew else told)(UUID(visitor_id), UUID(some_id))
 
         await redis.listen(settings.REDIS_URL, _STARTED, hear, lambda: bool(visitors()))
+
+    async def _read(self, key: str, values: Mapping[str, bytes]) -> list[Record]:
+        """Return the records. One that cannot be read, perhaps of another version, must not hold up the others."""
+        records, unreadable = [], {}
+        for run, value in values.items():
+            try:
+                records.append(Record.model_validate_json(value))
+            except ValidationError as error:
+                # Its message would quote the record.
+                log.error("a record of a run cannot be read, it is laid aside", run=run, errors=error.error_count())
+                unreadable[run] = value
+        if unreadable:
+            pipeline = redis.client().pipeline(transaction=True)
+            pipeline.hset(_UNREADABLE, mapping=unreadable)
+            pipeline.expire(_UNREADABLE, _LAID_ASIDE)
+            pipeline.hdel(key, *unreadable)
+            await pipeline.execute()
+        return records
 
     async def _tell(self) -> None:
         """Write what is new, of all runs in one round trip."""
