@@ -1,13 +1,18 @@
 """Redis as several processes see it."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 from pytest_django import Settings
 
 from config import redis
+from config.embedded.ports import any_free
 from llm import shared_state
 from llm.shared_state import Shared
+from tests.llm.attentive import fresh, model
+
+__all__ = ["fresh", "model"]
 
 
 @pytest.fixture
@@ -29,3 +34,17 @@ async def process(settings: Settings) -> AsyncIterator[Callable[..., Shared]]:
     yield make
     for client in clients:
         await client.aclose()
+
+
+@pytest.fixture
+def name() -> str:
+    """A conversation that nobody else has."""
+    return f"test:{uuid.uuid4()}"
+
+
+@pytest.fixture
+async def away() -> AsyncIterator[Shared]:
+    """A Redis that nobody can reach."""
+    client = redis.connect(f"redis://127.0.0.1:{any_free()}/0")
+    yield Shared(lambda: client)
+    await client.aclose()

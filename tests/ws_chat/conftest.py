@@ -12,11 +12,14 @@ from django.db.backends.utils import CursorWrapper
 
 from config.visitors import COOKIE, VisitorScope, make_cookie
 from llm import runs
+from tests.llm.attentive import fresh, model
 from ws_chat import sweeping
 from ws_chat.consumers import ChatConsumer
 from ws_chat.generating import generations
 from ws_chat.models import ChatMessage
 from ws_chat.tabs import tabs
+
+__all__ = ["Socket", "fresh", "model", "rows"]
 
 
 class Socket(WebsocketCommunicator):

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from channels.db import database_sync_to_async
@@ -10,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from config import redis
-from llm import conversations, registry
+from llm import conversations
 from llm.types import Message
 from tests.llm.attentive import Model
 from tests.ws_chat.conftest import Socket
@@ -20,26 +19,13 @@ from ws_chat.models import ChatMessage, Status
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-async def fresh() -> AsyncIterator[None]:
-    await registry.aclose()
-    yield
-    await conversations.aclose(0)
-    await registry.aclose()
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """The model of every chain."""
-    model = Model(
-        {"contains": "Write the new notes", "answer": "The user's dog is called Bello."},
-        {"contains": "long", "answer": "word " * 60},
-        {"contains": "slow", "answer": "one two three four five", "token_ms": 100},
-        {"contains": "cut", "answer": "half an", "error": "broken"},
-        {"answer": "Fine."},
-    )
-    monkeypatch.setattr(registry, "build", lambda *_: model)
-    return model
+SCENES: list[dict[str, object]] = [
+    {"contains": "Write the new notes", "answer": "The user's dog is called Bello."},
+    {"contains": "long", "answer": "word " * 60},
+    {"contains": "slow", "answer": "one two three four five", "token_ms": 100},
+    {"contains": "cut", "answer": "half an", "error": "broken"},
+    {"answer": "Fine."},
+]
 
 
 async def _ask(visitor: uuid.UUID, *questions: str) -> None:
@@ -60,11 +46,6 @@ async def _another_process() -> None:
     await conversations.aclose(10)
 
 
-def _told(model: Model) -> list[str]:
-    """What the model was told last, without the persona."""
-    return [message.content for message in model.requests[-1].messages[1:]]
-
-
 async def test_the_model_is_reminded_of_the_turns_before(visitor: uuid.UUID, model: Model) -> None:
     await _ask(visitor, "Hello", "And now?")
     assert model.requests[-1].messages[1:] == (
@@ -77,7 +58,7 @@ async def test_the_model_is_reminded_of_the_turns_before(visitor: uuid.UUID, mod
 async def test_somebody_else_is_not(visitor: uuid.UUID, model: Model) -> None:
     await _ask(visitor, "Hello")
     await _ask(uuid.uuid4(), "And now?")
-    assert _told(model) == ["And now?"]
+    assert model.told == ["And now?"]
 
 
 async def test_a_reload_and_another_process_continue_the_conversation(visitor: uuid.UUID, model: Model) -> None:
@@ -85,7 +66,7 @@ async def test_a_reload_and_another_process_continue_the_conversation(visitor: u
     await _ask(visitor, "Again")
     await _another_process()
     await _ask(visitor, "And now?")
-    assert _told(model) == ["Hello", "Fine.", "Again", "Fine.", "And now?"]
+    assert model.told == ["Hello", "Fine.", "Again", "Fine.", "And now?"]
 
 
 async def test_a_second_page_continues_the_conversation_and_the_first_one_knows(
@@ -97,7 +78,7 @@ async def test_a_second_page_continues_the_conversation_and_the_first_one_knows(
     await first.until_end()
     await first.ask("And now?")
     await first.until_end()
-    assert _told(model) == ["In the second page", "Fine.", "And now?"]
+    assert model.told == ["In the second page", "Fine.", "And now?"]
     await first.disconnect()
 
 
@@ -106,7 +87,7 @@ async def test_a_conversation_that_redis_has_lost_is_loaded_from_the_rows(visito
     await _another_process()
     await redis.client().delete(f"llm:memory:{{ws:{visitor}}}")
     await _ask(visitor, "And now?")
-    assert _told(model) == ["Hello", "Fine.", "And now?"]
+    assert model.told == ["Hello", "Fine.", "And now?"]
 
 
 async def test_the_rows_that_count_are_those_with_an_answer_that_was_seen(visitor: uuid.UUID, model: Model) -> None:
@@ -125,7 +106,7 @@ async def test_the_rows_that_count_are_those_with_an_answer_that_was_seen(visito
     await database_sync_to_async(store)()
     await _ask(visitor, "And now?")
     kept = (Status.DONE, Status.STOPPED, Status.INTERRUPTED)
-    assert _told(model) == [f"{what} {status}" for status in kept for what in ("question", "answer")] + ["And now?"]
+    assert model.told == [f"{what} {status}" for status in kept for what in ("question", "answer")] + ["And now?"]
 
 
 async def test_of_a_stopped_answer_what_was_seen_is_remembered(visitor: uuid.UUID, model: Model) -> None:
@@ -137,13 +118,13 @@ async def test_of_a_stopped_answer_what_was_seen_is_remembered(visitor: uuid.UUI
     await socket.until_end()
     await socket.ask("And now?")
     await socket.until_end()
-    assert _told(model) == ["slow please", "one two ", "And now?"]
+    assert model.told == ["slow please", "one two ", "And now?"]
     await socket.disconnect()
 
 
 async def test_an_answer_that_failed_is_not(visitor: uuid.UUID, model: Model) -> None:
     await _ask(visitor, "cut", "And now?")
-    assert _told(model) == ["And now?"]
+    assert model.told == ["And now?"]
 
 
 async def test_no_statement_is_sent_between_a_question_and_its_end(
@@ -169,7 +150,7 @@ async def test_a_long_conversation_keeps_within_the_budget_and_knows_its_beginni
     (*_, notes) = (request for request in model.requests if "Write the new notes." in request.messages[-1].content)
     assert notes.temperature == 0
     await _ask(visitor, "What is my dog called?")
-    told = _told(model)
+    told = model.told
     assert "The user's dog is called Bello." in told[0]
     assert "My dog is called Bello." not in told
     assert told[-1] == "What is my dog called?"
@@ -192,4 +173,4 @@ async def test_a_question_does_not_wait_for_notes(visitor: uuid.UUID, model: Mod
         await _ask(visitor, *["Tell me a long story"] * 6)
         await asked.wait()
         await _ask(visitor, "And now?")
-    assert _told(model)[-1] == "And now?"
+    assert model.told[-1] == "And now?"

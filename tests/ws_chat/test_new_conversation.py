@@ -1,14 +1,13 @@
 """A new conversation: for the model, for all pages, after a reload and in another process; the rows stay."""
 
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from channels.db import database_sync_to_async
 from pytest_django import Settings
 
 from config import redis
-from llm import conversations, registry, shared_state
+from llm import conversations, shared_state
 from tests.llm.attentive import Model
 from tests.llm.servers.relay import Relay
 from tests.ws_chat.conftest import Socket, rows
@@ -19,20 +18,10 @@ from ws_chat.tabs import tabs
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-async def fresh() -> AsyncIterator[None]:
-    await registry.aclose()
-    yield
-    await conversations.aclose(0)
-    await registry.aclose()
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """The model of every chain."""
-    model = Model({"contains": "slow", "answer": "one two three", "token_ms": 100}, {"answer": "Fine."})
-    monkeypatch.setattr(registry, "build", lambda *_: model)
-    return model
+SCENES: list[dict[str, object]] = [
+    {"contains": "slow", "answer": "one two three", "token_ms": 100},
+    {"answer": "Fine."},
+]
 
 
 async def _ask(socket: Socket, text: str) -> None:
@@ -46,10 +35,6 @@ async def _clear(socket: Socket) -> str:
     assert frame["type"] == "cleared", frame
     after: str = frame["after"]
     return after
-
-
-def _told(model: Model) -> list[str]:
-    return [message.content for message in model.requests[-1].messages[1:]]
 
 
 @pytest.mark.parametrize("lost", ["nothing", "memory", "memory and Redis"])
@@ -67,7 +52,7 @@ async def test_the_model_is_not_reminded_of_what_was_said_before_it(
             await redis.client().delete(f"llm:memory:{{ws:{visitor}}}", f"ws:start:{visitor}")
         socket = await Socket(visitor).opened()
     await _ask(socket, "And now?")
-    assert _told(model) == ["And now?"]
+    assert model.told == ["And now?"]
     found = await rows(2)
     assert [row.question for row in found] == ["Hello", "And now?"]
     assert str(found[0].turn_id) < after < str(found[1].turn_id)
@@ -101,7 +86,7 @@ async def test_somebody_else_s_conversation_goes_on(visitor: uuid.UUID, model: M
     await _ask(other, "Hello")
     await _clear(mine)
     await _ask(other, "And now?")
-    assert _told(model) == ["Hello", "Fine.", "And now?"]
+    assert model.told == ["Hello", "Fine.", "And now?"]
     for socket in (mine, other):
         await socket.disconnect()
 

@@ -33,14 +33,8 @@ SLOW = "scene:slow please"
 WORDS = "".join(f"w{number} " for number in range(40))
 
 
-@pytest.fixture
-async def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """A model that writes forty words at the speed of reading, and one that begins anew in the middle."""
-    model = Model({"contains": "long", "answer": WORDS, "token_ms": 2}, {"answer": "Fine."})
-    monkeypatch.setattr(registry, "build", lambda *_: model)
-    await registry.aclose()
-    return model
-
+# Forty words at the speed of reading.
+SCENES: list[dict[str, object]] = [{"contains": "long", "answer": WORDS, "token_ms": 2}, {"answer": "Fine."}]
 
 # How many frames a page reads before its connection is lost, and how long it is away, in seconds.
 losses = st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.0, 0.003, 0.02, 0.2])), max_size=6)

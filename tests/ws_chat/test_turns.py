@@ -1,7 +1,6 @@
 """Asked again and edited: the newest version counts, the earlier ones stay as rows."""
 
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from channels.db import database_sync_to_async
@@ -10,7 +9,7 @@ from pytest_django import Settings
 
 from config import redis
 from config.visitors import COOKIE, make_cookie
-from llm import conversations, registry, runs
+from llm import conversations, runs
 from llm.limits import Limits
 from llm.types import Message
 from tests.llm.attentive import Model
@@ -21,25 +20,12 @@ from ws_chat.models import ChatMessage, Status
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-async def fresh() -> AsyncIterator[None]:
-    await registry.aclose()
-    yield
-    await conversations.aclose(0)
-    await registry.aclose()
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    """The model of every chain."""
-    model = Model(
-        {"contains": "slow", "answer": "one two three four five", "token_ms": 100},
-        {"contains": "cut", "error": "broken"},
-        {"contains": "edited", "answer": "Better."},
-        {"answer": "Fine."},
-    )
-    monkeypatch.setattr(registry, "build", lambda *_: model)
-    return model
+SCENES: list[dict[str, object]] = [
+    {"contains": "slow", "answer": "one two three four five", "token_ms": 100},
+    {"contains": "cut", "error": "broken"},
+    {"contains": "edited", "answer": "Better."},
+    {"answer": "Fine."},
+]
 
 
 async def _answered(socket: Socket, text: str, turn: str | None = None) -> tuple[str, str]:
@@ -59,11 +45,6 @@ async def _refusal(socket: Socket, text: str, turn: str) -> str:
     return code
 
 
-def _told(model: Model) -> list[str]:
-    """What the model was told last, without the persona."""
-    return [message.content for message in model.requests[-1].messages[1:]]
-
-
 async def test_asked_again_the_model_does_not_know_its_first_answer_and_both_are_rows(
     visitor: uuid.UUID, model: Model
 ) -> None:
@@ -73,10 +54,10 @@ async def test_asked_again_the_model_does_not_know_its_first_answer_and_both_are
     assert turn == first
     second, same = await _answered(socket, "Hello", turn)
     assert (same, second != first) == (turn, True)
-    assert _told(model) == ["Before", "Fine.", "Hello"]
+    assert model.told == ["Before", "Fine.", "Hello"]
     assert [(str(row.run_id), str(row.turn_id)) for row in (await rows(3))[1:]] == [(first, turn), (second, turn)]
     await _answered(socket, "And now?")
-    assert _told(model) == ["Before", "Fine.", "Hello", "Fine.", "And now?"]
+    assert model.told == ["Before", "Fine.", "Hello", "Fine.", "And now?"]
     await socket.disconnect()
 
 
@@ -130,7 +111,7 @@ async def test_a_question_that_failed_is_asked_again(visitor: uuid.UUID, model: 
         await runs.log().forget([uuid.UUID(run)])
     await _answered(socket, "edited", turn)
     await _answered(socket, "And now?")
-    assert _told(model) == ["Hello", "Fine.", "edited", "Better.", "And now?"]
+    assert model.told == ["Hello", "Fine.", "edited", "Better.", "And now?"]
     await socket.disconnect()
 
 
@@ -152,7 +133,7 @@ async def test_of_versions_that_failed_the_model_knows_the_one_before_and_the_pa
         await socket.send_json_to({"type": "ask", "text": "slow", "turn": None})
         run = (await socket.receive_json_from(timeout=5))["run"]
         await socket.receive_json_from(timeout=5)
-        assert _told(model) == ["Hello", "Fine.", "slow"]
+        assert model.told == ["Hello", "Fine.", "slow"]
         await socket.send_json_to({"type": "stop", "run": run, "seen": 0})
         await socket.until_end()
     await socket.disconnect()

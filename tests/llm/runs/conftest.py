@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
@@ -22,6 +23,12 @@ async def process(lease: float = 60) -> AsyncIterator[RunLog]:
     finally:
         await log.aclose()
         await client.aclose()
+
+
+@pytest.fixture
+def run() -> UUID:
+    """A run that nobody has begun."""
+    return uuid4()
 
 
 @pytest.fixture
