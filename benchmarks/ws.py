@@ -141,6 +141,8 @@ async def _measure_level(client: Client, level: Level, running: Mapping[str, Ser
             played[name].append(await _play(client, _part(running[name], level.processes), level))
     for name, rounds in played.items():
         print(ws_tables.lateness(level.title, name, rounds))
+        for said in {each.said["said"] for each in rounds if each.said["errors"]}:
+            print(f"{name}, one of the errors: {said}", file=sys.stderr)
     # Of one stream it is too little to be told from the clock's steps.
     return [ws_tables.costs(level.title, name, rounds) for name, rounds in played.items() if level.streams > 1]
 
