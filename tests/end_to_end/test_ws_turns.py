@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
-from tests.end_to_end.chats import CONNECTION, EVERY_CHAT, EVERY_SIZE, is_answered, open_chats, send
+from tests.end_to_end.chats import CONNECTION, EVERY_CHAT, EVERY_SIZE, bring_up, is_answered, open_chats, send
 
 pytestmark = pytest.mark.browser
 
@@ -137,6 +137,7 @@ def test_a_new_conversation_begins_in_all_tabs_and_stays_after_a_reload(
     for tab in (page, other):
         tab.set_viewport_size({"width": size[0], "height": size[1]})
         open_chats(tab)
+        bring_up(tab, "ws-chat")
     anew = page.locator('#ws-chat [data-part="anew"]')
     expect(anew).to_be_hidden()
     exchange = send(page, "ws-chat", "scene:slow please")
