@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KAFKA  := .cache/kafka
-# Processes that share the tests, each with servers of its own. Without it they run one after the other.
-JOBS   ?=
+# Processes that share the tests, each with servers of its own. A selection of tests runs one after the other.
+JOBS   ?= $(if $(ARGS),,2)
 SHARED := $(if $(JOBS),-n $(JOBS) --dist loadfile)
 # For tools that import the settings and connect to nothing.
 LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://unused/unused \

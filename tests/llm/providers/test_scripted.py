@@ -55,9 +55,8 @@ async def test_keeps_its_pace():
     now = asyncio.get_running_loop().time
     started = now()
     times = [now() - started async for chunk in provider.stream(ask("x")) if chunk.text]
-    assert times[0] >= 0.06
-    assert times[1] - times[0] >= 0.04
-    assert times[2] - times[1] >= 0.04
+    # A schedule: where one word comes late, the next does not.
+    assert [time >= due for time, due in zip(times, (0.06, 0.1, 0.14), strict=True)] == [True] * 3
 
 
 async def test_ends_at_once_when_it_is_cancelled():
