@@ -77,7 +77,9 @@ async def test_a_reader_that_goes_away_is_forgotten(client: httpx.AsyncClient, r
     followers = f"runs:followers:{asked['message_id']}"
     async with redis.asyncio.Redis.from_url(settings["REDIS_URL"]) as store:
         async with client.stream("GET", asked["events_url"]) as response:
-            await anext(read(response.aiter_raw()))
+            # Held, because a generator that nobody holds is closed, and the connection with it.
+            events = read(response.aiter_raw())
+            await anext(events)
             async with asyncio.timeout(10):
                 while not await store.scard(followers):
                     await asyncio.sleep(0.02)
