@@ -1,5 +1,6 @@
 """nginx with the configuration of the deployment, of which the addresses alone are other ones."""
 
+import asyncio
 import json
 import os
 import pwd
@@ -65,6 +66,13 @@ class Nginx:
         """Return what it has logged of the finished requests for a path."""
         lines = [json.loads(line) for line in self._log.read_text().splitlines()]
         return [line for line in lines if line["path"] == path]
+
+    async def logged(self, path: str, count: int) -> list[dict[str, Any]]:
+        """Return its lines for a path when there are so many: it writes one after it has sent the answer."""
+        async with asyncio.timeout(10):
+            while len(lines := self.requests(path)) < count:
+                await asyncio.sleep(0.01)
+        return lines
 
 
 @contextmanager

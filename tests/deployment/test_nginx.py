@@ -121,17 +121,21 @@ async def test_held_polls_are_answered_on_whatever_process_they_are_held(
     proxy: Nginx, client: httpx.AsyncClient
 ) -> None:
     asked = await _ask(client, SLOW)
+    before = len(proxy.requests("/api/check-answer/"))
     polls = [client.get(f"{asked['poll_url']}&wait=25") for _ in range(6)]
     states = [response.json() for response in await asyncio.gather(*polls)]
     assert {(state["status"], state["response"]) for state in states} == {("answered", WHOLE)}
-    assert len({request["upstream"] for request in proxy.requests("/api/check-answer/")}) == 3
+    assert (
+        len({request["upstream"] for request in (await proxy.logged("/api/check-answer/", before + 6))[before:]}) == 3
+    )
 
 
 async def test_a_body_that_is_too_large_goes_no_further(proxy: Nginx, client: httpx.AsyncClient) -> None:
     for size, status, reached in ((64 * 1024, 400, True), (64 * 1024 + 1, 413, False)):
+        before = len(proxy.requests("/api/chat/"))
         refused = await client.post("/api/chat/", content=b"x" * size, headers={"Content-Type": "application/json"})
         assert refused.status_code == status
-        assert bool(proxy.requests("/api/chat/")[-1]["upstream"]) is reached
+        assert bool((await proxy.logged("/api/chat/", before + 1))[-1]["upstream"]) is reached
 
 
 async def test_the_application_sees_the_client_and_not_what_it_writes(proxy: Nginx, deployed: dict[str, str]) -> None:
@@ -159,13 +163,13 @@ async def test_static_files_are_compressed_kept_for_ever_and_asked_for_once(
         assert response.headers.get("Content-Encoding", "identity") == encoding
         assert "immutable" in response.headers["Cache-Control"]
         assert response.headers["Content-Type"].startswith("text/css")
-    assert [request["cache"] for request in proxy.requests(found[1])] == ["MISS", "MISS", "HIT"]
+    assert [request["cache"] for request in await proxy.logged(found[1], 3)] == ["MISS", "MISS", "HIT"]
     assert "immutable" not in (await client.get("/about/")).headers.get("Cache-Control", "")
 
 
 async def test_metrics_are_nobodys_outside(proxy: Nginx, client: httpx.AsyncClient) -> None:
     assert (await client.get("/metrics")).status_code == 404
-    assert proxy.requests("/metrics")[0]["upstream"] == ""
+    assert (await proxy.logged("/metrics", 1))[0]["upstream"] == ""
 
 
 # The last one: there are two web servers afterwards.
