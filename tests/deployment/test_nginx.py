@@ -47,7 +47,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
         worker.terminate()
     ends = [worker.wait(timeout=30) for worker in workers]
     servers.stop()
-    assert ends == [0, 0], (folder / "workers.log").read_text()
+    # Shown when the last test fails, which asks them something.
+    print((folder / "workers.log").read_text())
+    assert ends == [0, 0]
 
 
 @pytest.fixture(scope="module")
