@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from config.env import BASE_DIR
 from tests.deployment.nginx import PROGRAM, Nginx, nginx
 from tests.kafka_chat.events import ServerEvent, read
-from tests.servers import Servers, process_environment
+from tests.servers import ON_APACHE_KAFKA, Servers, process_environment
 from tests.ws_chat.web import Page, Web, settings_here
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="NOT TESTED behind nginx: it is not installed")
@@ -28,9 +28,12 @@ WHOLE = "one two three four five six seven eight nine ten"
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings of a deployment with a database of its own, which is prepared; two workers run."""
+    """The settings of a deployment with servers of its own, which are prepared; two workers run.
+
+    A broker, too: on another test's, its messages would be dead letters here, and too many of them stop a worker.
+    """
     folder = tmp_path_factory.mktemp("deployed")
-    servers = Servers("postgres", "valkey")
+    servers = Servers("postgres", "valkey") if ON_APACHE_KAFKA else Servers("postgres", "kafka", "valkey")
     settings = settings_here() | servers.settings | {"TRUSTED_PROXIES": "1", "LLM_BUDGET_ADDRESS": "1000/minute"}
     environment = process_environment(settings | {"ENV_FILE": "/dev/null"})
     manage = (sys.executable, "manage.py")

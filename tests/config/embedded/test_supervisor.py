@@ -222,11 +222,15 @@ async def test_record_of_children_follows_every_change(quick: None, output: io.S
 
 # Two programs with grandchildren, under a supervisor in a process of its own.
 _SUPERVISED = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
 from pathlib import Path
 from config.embedded.console import Console
 from config.embedded.processes import Program
 from config.embedded.supervisor import Supervisor
+
+# Also where the tests were started with `nohup`, or in the background of a script.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     watched = Supervisor(Console())
