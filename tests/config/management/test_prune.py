@@ -171,7 +171,7 @@ def test_a_run_that_is_interrupted_has_done_what_it_says_and_the_next_one_does_t
 
 
 def test_old_rows_are_found_by_their_key() -> None:
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         # Of so few rows PostgreSQL would read all, and sort them, as its statistics happen to be.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
         for kind in KINDS:
