@@ -38,6 +38,8 @@ _COMMIT_EVERY = 1.0
 # How often is looked whether the topic was made anew, and for how long the broker is waited for.
 _LOOK_EVERY = 5.0
 _PATIENCE = 1.0
+# Seconds without a poll after which the thread counts as stuck: above all that it may wait for in between.
+_STUCK = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,19 @@ class Consumption:
         self._seen_whole: dict[int, int] = {}
         # Messages handled since the start.
         self.done = 0
+        # When the thread has polled last, by the monotonic clock.
+        self._polled_at = time.monotonic()
 
     @property
     def in_flight(self) -> int:
         """Messages taken and not done."""
         with self._lock:
             return len(self._offsets)
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether its thread has polled lately, a broker or none."""
+        return time.monotonic() - self._polled_at < _STUCK
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until stopping is set, then finish what is in flight within the drain time."""
@@ -159,6 +168,7 @@ class Consumption:
         commit_at = look_at = 0.0
         try:
             while not self._drained.is_set() and not self._broker_lost:
+                self._polled_at = time.monotonic()
                 self._take(consumer)
                 paused = self._hold_back(consumer, paused)
                 if time.monotonic() >= commit_at:

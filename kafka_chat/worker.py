@@ -115,6 +115,10 @@ class Worker:
         if self._fault is not None:
             raise self._fault
 
+    def is_well(self) -> bool:
+        """Return whether all its consumers poll; who waits for a server to come back is well, too."""
+        return all(load.consumption.is_polling for load in self.loads)
+
     def stop(self) -> None:
         """Ask for an orderly end; only sets a flag."""
         self._stopping.set()

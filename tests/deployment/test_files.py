@@ -80,6 +80,15 @@ def test_nobody_is_killed_while_it_ends_in_peace() -> None:
     assert _grace("web") >= MAX_WAIT
 
 
+def test_a_worker_is_looked_at_where_it_gives_its_sign_of_life() -> None:
+    worker = SERVICES["worker"]
+    sign = worker["command"][worker["command"].index("--heartbeat") + 1]
+    assert worker["healthcheck"]["test"] == ["CMD", "python", "-m", "kafka_chat.heartbeat", sign]
+    # The only place that it can write to.
+    assert worker["tmpfs"] == ["/tmp"]
+    assert sign.startswith("/tmp/")
+
+
 def test_the_connections_of_all_processes_fit_into_postgresql() -> None:
     (most,) = re.findall(r"max_connections=(\d+)", " ".join(SERVICES["postgres"]["command"]))
     assert int(most) > (3 + 4 + 1) * Environment.model_fields["database_pool_size"].default

@@ -285,7 +285,7 @@ async def test_the_command_writes_a_line_for_each_question_into_a_pipe(tmp_path:
     }
     with (tmp_path / "err").open("wb") as err, (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "manage.py", "kafka_worker", "--concurrency", "2"],
+            [sys.executable, "manage.py", "kafka_worker", "--concurrency", "2", "--heartbeat", str(tmp_path / "sign")],
             cwd=BASE_DIR,
             env=process_environment(environment),
             stdin=subprocess.DEVNULL,
@@ -297,6 +297,8 @@ async def test_the_command_writes_a_line_for_each_question_into_a_pipe(tmp_path:
         async with asyncio.timeout(40):
             while not (tmp_path / "out").read_bytes() and process.poll() is None:
                 await asyncio.sleep(0.1)
+        look = [sys.executable, "-m", "kafka_chat.heartbeat", str(tmp_path / "sign")]
+        assert (await asyncio.to_thread(subprocess.run, look, cwd=BASE_DIR, timeout=30)).returncode == 0
     finally:
         process.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(process.wait, 30)
@@ -307,3 +309,4 @@ async def test_the_command_writes_a_line_for_each_question_into_a_pipe(tmp_path:
     assert written.count("\n") == 1
     assert CONTROL.search(written + logged) is None
     assert "secret" not in written + logged
+    assert not (tmp_path / "sign").exists()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from argparse import ArgumentParser
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config import metrics_port
+from kafka_chat import heartbeat
 from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
 from kafka_chat.outcomes import log_outcome
@@ -28,6 +30,14 @@ class Command(BaseCommand):
         "(persist), and sorts the questions (categorise). Prints a line for each question that it is done with."
     )
     requires_system_checks = ()
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Tune the process, which is the worker's own: who calls the command from a process of theirs keeps theirs."""
+        # What was made until now is no garbage, and what is made for a question is freed by its references alone.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GARBAGE)
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Describe the options."""
@@ -65,11 +75,18 @@ class Command(BaseCommand):
             help="of this machine's addresses, the one for that port; nobody who reaches it is asked for a token "
             "(default: 127.0.0.1)",
         )
+        parser.add_argument(
+            "--heartbeat",
+            type=Path,
+            metavar="FILE",
+            help="renews this file every few seconds while the worker is well; `python -m kafka_chat.heartbeat FILE` "
+            "looks at it (default: none)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
         roles = list(dict.fromkeys(options["role"] or ROLES))
-
+        _try_to_write(options["heartbeat"])
         console = Console()
         worker = Worker(
             roles,
@@ -83,25 +100,32 @@ class Command(BaseCommand):
                     stack.enter_context(metrics_port.served(options["metrics_address"], options["metrics_port"]))
                 stack.enter_context(console.keeping_log_lines())
                 runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-                runner.run(_work(worker, console))
+                runner.run(_work(worker, console, options["heartbeat"]))
         except metrics_port.CannotServe as error:
             raise CommandError(str(error)) from None
         except TooManyDeadLetters as error:
             raise CommandError(f"Stopped: {error}.") from None
 
 
-async def _work(worker: Worker, console: Console) -> None:
-    # What was made until now is no garbage, and what is made for a question is freed by its references alone.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE)
-    watching = asyncio.create_task(watch(console, worker)) if console.live else None
+async def _work(worker: Worker, console: Console, sign: Path | None) -> None:
+    beside = [watch(console, worker)] if console.live else []
+    if sign is not None:
+        beside.append(heartbeat.beat(sign, worker.is_well))
+    tasks = [asyncio.create_task(work) for work in beside]
     try:
         await worker.run()
     finally:
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _try_to_write(sign: Path | None) -> None:
+    try:
+        if sign is not None:
+            sign.touch()
+    except OSError as error:
+        raise CommandError(f"The heartbeat cannot be written to {sign}: {error.strerror}.") from None
 
 
 def _positive(value: str) -> int:
