@@ -27,7 +27,7 @@ from django.views.decorators.http import require_safe
 
 from config import database, operators
 from kafka_chat import topics
-from llm import breaker
+from llm import breaker, registry
 from llm.shared_state import Away
 from llm.types import Purpose
 
@@ -116,11 +116,11 @@ async def _look() -> _Found:
 
 async def _circuits() -> dict[str, breaker.State] | None:
     """Return where each provider stands, None where nobody knows because Redis is away."""
-    names = [name for chain in settings.LLM_CHAINS.values() for name in chain]
     try:
-        return {name: circuit.state for name, circuit in (await breaker.from_settings().states(names)).items()}
+        circuits = await breaker.from_settings().states(registry.names())
     except Away:
         return None
+    return {name: circuit.state for name, circuit in circuits.items()}
 
 
 async def _find(server: str) -> Finding:

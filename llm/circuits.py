@@ -2,11 +2,9 @@
 
 import asyncio
 
-from django.conf import settings
-
 from config import redis
 from config.looking import Reading, Readings, look_up
-from llm import breaker
+from llm import breaker, registry
 
 _STATE = Reading(
     "triptych_circuit", "1 for the state in which a provider's circuit is, 0 for the others.", ("provider", "state")
@@ -28,7 +26,7 @@ def _look() -> Readings:
 
 async def _circuits() -> dict[str, breaker.Circuit]:
     try:
-        return await breaker.from_settings().states(name for chain in settings.LLM_CHAINS.values() for name in chain)
+        return await breaker.from_settings().states(registry.names())
     finally:
         await redis.aclose()
 

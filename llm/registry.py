@@ -40,6 +40,18 @@ def chain(purpose: Purpose) -> Chain:
     return made[purpose]
 
 
+def names() -> list[str]:
+    """Return what the providers of all chains are called, in their circuits and in the ledger, each once."""
+    return sorted({called(name, purpose) for purpose, chain in settings.LLM_CHAINS.items() for name in chain})
+
+
+def called(name: str, purpose: str) -> str:
+    """Return what a chain's provider is called. SQL may be written by another local model than the one for all else."""
+    environment = settings.ENVIRONMENT
+    is_another = environment.llm_local_sql_url not in (None, environment.llm_local_url)
+    return "local-sql" if name == "local" and purpose == "sql" and is_another else name
+
+
 def _record(call: Call) -> None:
     meter.note(call)
     metrics.note_call(call)
@@ -53,15 +65,11 @@ async def aclose() -> None:
 
 
 def build(name: str, purpose: Purpose = "chat") -> Provider:
-    """Return the provider of that name, as the settings describe it.
-
-    SQL may be written by another local model than the one for all else; that provider is then called "local-sql".
-    """
+    """Return the provider of that name, as the settings describe it for a purpose."""
     environment = settings.ENVIRONMENT
     if name == "local":
-        url = _set(environment.llm_local_url)
-        if purpose == "sql" and environment.llm_local_sql_url not in (None, url):
-            name, url = "local-sql", _set(environment.llm_local_sql_url)
+        name = called(name, purpose)
+        url = _set(environment.llm_local_url if name == "local" else environment.llm_local_sql_url)
         return OpenAICompatible(name=name, model="local", base_url=f"{url}/v1")
     if name == "openai":
         return OpenAICompatible(

@@ -90,6 +90,15 @@ async def test_a_chat_whose_providers_all_fail_is_degraded_and_not_sent_away(
     assert response.json()["circuits"] == {one: "open", other: "open", "scripted": "closed"}
 
 
+async def test_the_model_that_writes_sql_has_a_circuit_of_its_own(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.LLM_CHAINS = {"chat": ("local", "scripted"), "sql": ("local",)}
+    urls = {"llm_local_url": "http://127.0.0.1:1", "llm_local_sql_url": "http://127.0.0.1:2"}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=urls)
+    assert set((await async_client.get("/readyz")).json()["circuits"]) == {"local", "local-sql", "scripted"}
+
+
 async def test_a_model_that_others_can_replace_is_not_needed(async_client: AsyncClient, settings: Settings) -> None:
     settings.LLM_CHAINS = {"chat": ("local", "scripted")}
     settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_local_url": f"http://127.0.0.1:{any_free()}"})

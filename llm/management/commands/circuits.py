@@ -3,10 +3,9 @@
 import asyncio
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from llm import breaker
+from llm import breaker, registry
 from llm.shared_state import Away
 
 
@@ -17,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the option."""
-        parser.add_argument("--close", metavar="PROVIDER", choices=_providers(), help="Forget this one's failures.")
+        parser.add_argument("--close", metavar="PROVIDER", choices=registry.names(), help="Forget this one's failures.")
 
     def handle(self, *args: Any, close: str | None, **options: Any) -> None:
         """Print one line for each provider."""
@@ -34,8 +33,4 @@ async def _circuits(close: str | None) -> dict[str, breaker.Circuit]:
     shared = breaker.from_settings()
     if close:
         await shared.reset(close)
-    return await shared.states(_providers())
-
-
-def _providers() -> list[str]:
-    return sorted({name for chain in settings.LLM_CHAINS.values() for name in chain})
+    return await shared.states(registry.names())
