@@ -5,7 +5,9 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import demo, health, metrics_views, model_views, views
+from config import demo, health, metrics_views, model_views, operations, views
+from kafka_chat import letter_views
+from llm import circuit_views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="about")),
@@ -15,6 +17,9 @@ urlpatterns = [
     path("data-agent/", include("data_agent.urls")),
     path("demo/<str:token>/", demo.sign_in, name="demo"),
     path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),
+    path("admin/operations/", admin.site.admin_view(operations.home), name="operations"),
+    path("admin/operations/dead-letters/", admin.site.admin_view(letter_views.page), name="dead-letters"),
+    path("admin/operations/circuits/close/", admin.site.admin_view(circuit_views.close), name="close-circuit"),
     path("admin/", admin.site.urls),
     path("models/", model_views.page, name="models"),
     path("models/progress/", model_views.progress, name="models-progress"),

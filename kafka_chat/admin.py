@@ -1,14 +1,19 @@
-"""Operators look at questions here."""
+"""Operators look at questions here, and ask failed ones again."""
 
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import Truncator
 
 from config.admin import ReadOnlyAdmin
-from kafka_chat import daily
+from kafka_chat import asking_again, daily
 from kafka_chat.models import ChatMessage, OutboxEntry
+
+# Characters of a text in a list.
+_EXCERPT = 80
 
 
 @admin.register(ChatMessage)
@@ -16,20 +21,54 @@ class ChatMessageAdmin(ReadOnlyAdmin):
     """Questions, newest first, under the counts of the last days."""
 
     list_display = (
-        *("created_at", "status", "message", "category", "language", "provider", "model", "attempts", "answered_at"),
+        *("created_at", "status", "question", "category", "language", "provider", "attempts", "seconds", "failed_with"),
     )
     list_filter = (
-        *(daily.DayFilter, "status", "category", daily.LanguageFilter, daily.SorterFilter, daily.ProviderFilter),
-        "fallback",
+        *(daily.DayFilter, "status", daily.RetriedFilter, daily.ReasonFilter, "category", daily.LanguageFilter),
+        *(daily.SorterFilter, daily.ProviderFilter, "fallback"),
+    )
+    fieldsets = (
+        (None, {"fields": ("status", "message", "response", "error", "category", "language", "categorised_by")}),
+        (
+            "When",
+            {"fields": ("created_at", "picked_up_at", "first_token_at", "answered_at", "attempts", "lease_until")},
+        ),
+        ("By whom", {"fields": ("provider", "model", "fallback", "prompt_tokens", "completion_tokens")}),
+        ("Known as", {"fields": ("message_id", "session_id", "trace_id", "idempotency_key")}),
     )
     search_fields = ("message_id", "trace_id", "message")
     # The primary key is in the order of time.
     ordering = ("-message_id",)
     list_per_page = 50
     show_full_result_count = False
+    actions = ("ask_again",)
 
     class Media:
-        css: ClassVar = {"all": ("css/calls.css",)}
+        css: ClassVar = {"all": ("css/calls.css", "css/operations.css")}
+
+    @admin.display(description="question")
+    def question(self, row: ChatMessage) -> str:
+        """Show the beginning of it."""
+        return Truncator(row.message).chars(_EXCERPT)
+
+    @admin.display(description="took")
+    def seconds(self, row: ChatMessage) -> str:
+        """Show how long the answer took."""
+        return "" if row.answered_at is None else f"{(row.answered_at - row.created_at).total_seconds():,.1f} s"
+
+    @admin.display(description="failed with")
+    def failed_with(self, row: ChatMessage) -> str:
+        """Show the beginning of what the visitor was told."""
+        return Truncator(row.error).chars(_EXCERPT)
+
+    @admin.action(description="Ask the selected questions again", permissions=["ask_again"])
+    def ask_again(self, request: HttpRequest, rows: QuerySet[ChatMessage]) -> HttpResponse | None:
+        """Show what would happen, and do it after a yes."""
+        return asking_again.ask_again(request, rows, {"opts": self.opts})
+
+    def has_ask_again_permission(self, request: HttpRequest) -> bool:
+        """Those may who may change questions; there is nothing else to change about them."""
+        return request.user.has_perm("kafka_chat.change_chatmessage")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, and above it how many questions of each category there were each day."""
@@ -48,3 +87,4 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     list_display = ("id", "topic", "created_at", "sent_at")
     list_filter = ("topic", ("sent_at", admin.EmptyFieldListFilter))
     ordering = ("-id",)
+    show_full_result_count = False

@@ -20,6 +20,8 @@ from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
 
 # Days that the counts go back.
 DAYS = 30
+# Seconds after which a question that is still open is late.
+LATE = 60.0
 _NONE = "\N{EN DASH}"
 _UNKNOWN = "not known"
 _MOST_VALUES = 50
@@ -94,6 +96,32 @@ class ProviderFilter(_SeenFilter):
     """Who answered."""
 
     title = parameter_name = "provider"
+
+
+class ReasonFilter(_SeenFilter):
+    """Why it failed."""
+
+    title = "reason of failure"
+    parameter_name = "error"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the reasons; most questions have none."""
+        return [(value, text) for value, text in super().lookups(request, model_admin) if value]
+
+
+class RetriedFilter(admin.SimpleListFilter):
+    """Whether more than one worker has begun to answer it."""
+
+    title = "attempts"
+    parameter_name = "retried"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [("yes", "More than one")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
+        """Narrow the list."""
+        return queryset.filter(attempts__gt=1) if self.value() == "yes" else queryset
 
 
 def within(rows: QuerySet[ChatMessage], days: str) -> QuerySet[ChatMessage]:

@@ -4,9 +4,11 @@ What was sent back is known by the offsets of a group of its own, so a second ru
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from typing import TypeVar
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
@@ -19,6 +21,9 @@ _LAST = 0.5
 _PATIENCE = 10.0
 # Where a letter may go back to.
 _ORIGINS = (topics.QUESTIONS, topics.ANSWERS)
+
+# What somebody wants to see of a letter.
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,27 @@ class Letter:
         return len(self.message.value() or b"")
 
 
+def latest(limit: int, seconds: float, show: Callable[[Letter], Shown]) -> list[Shown]:
+    """Return what is to be shown of the newest letters of each partition, as many as come in so many seconds.
+
+    `show` leaves out what is large: whoever asks keeps nothing else. Blocks; raises KafkaException.
+    """
+    with positions.bystander(GROUP) as consumer:
+        begins = {
+            each.partition: (max(each.low, each.high - limit), each.high)
+            for each in positions.of(consumer, topics.DEAD_LETTERS)
+        }
+        consumer.assign([TopicPartition(topics.DEAD_LETTERS, number, begin) for number, (begin, _) in begins.items()])
+        missing = sum(end - begin for begin, end in begins.values())
+        end_at = time.monotonic() + seconds
+        found = []
+        for letter in _read(consumer, missing=missing, patience=seconds):
+            found.append(show(letter))
+            if time.monotonic() > end_at:
+                break
+    return found
+
+
 def unsent(limit: int | None = None) -> list[Letter]:
     """Return the letters that have not been sent back, oldest first in each partition, at most so many.
 
@@ -55,7 +81,7 @@ def unsent(limit: int | None = None) -> list[Letter]:
                 for each in there
             ]
         )
-        return _read(consumer, missing=sum(each.lag for each in there), limit=limit)
+        return list(islice(_read(consumer, missing=sum(each.lag for each in there), patience=_PATIENCE), limit))
 
 
 async def send_back(letters: Sequence[Letter]) -> AsyncIterator[int]:
@@ -87,17 +113,18 @@ async def _send(letter: Letter, publisher: Publisher) -> None:
     )
 
 
-def _read(consumer: Consumer, *, missing: int, limit: int | None) -> list[Letter]:
-    letters: list[Letter] = []
-    give_up_at = time.monotonic() + _PATIENCE
-    while limit is None or len(letters) < limit:
-        message = consumer.poll(_LAST)
+def _read(consumer: Consumer, *, missing: int, patience: float) -> Iterator[Letter]:
+    """Yield what the consumer is given, until all have come that the broker counts, or none for so many seconds."""
+    read = 0
+    give_up_at = time.monotonic() + patience
+    while True:
+        message = consumer.poll(min(_LAST, patience))
         if message is not None and message.error() is None:
-            letters.append(_letter(message))
-            give_up_at = time.monotonic() + _PATIENCE
-        elif message is None and (len(letters) >= missing or time.monotonic() > give_up_at):
-            break
-    return letters
+            read += 1
+            give_up_at = time.monotonic() + patience
+            yield _letter(message)
+        elif message is None and (read >= missing or time.monotonic() > give_up_at):
+            return
 
 
 def _letter(message: Message) -> Letter:

@@ -117,8 +117,8 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(operator: C
     def make(day: int) -> None:
         _ask(day, category="coding", language=("en", "de")[day % 2])
 
-    # Session, person and two for permissions; count and rows; three filters; two counts.
-    assert steady_queries(operator, QUESTIONS, make, few=2, many=25) <= 11
+    # Session, person and two for permissions; count and rows; four filters; two counts.
+    assert steady_queries(operator, QUESTIONS, make, few=2, many=25) <= 12
 
 
 def test_an_empty_list_has_no_counts(operator: Client) -> None:

@@ -1,0 +1,106 @@
+"""What the operators' page shows of the Kafka chat."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from config.looking import Look
+from config.panels import Panel
+from kafka_chat import backlog, daily, letters, positions, topics
+from kafka_chat.backlog import Standing
+from kafka_chat.models import ChatMessage, Status
+
+# Seconds for which the broker's word is told again.
+FRESH = 1.0
+# Reasons for failures, the most frequent.
+_REASONS = 8
+
+
+def _ask_broker() -> tuple[list[Standing], int]:
+    """Return where the groups stand, and how many dead letters nobody has sent back."""
+    with positions.bystander(letters.GROUP) as bystander:
+        buried = Standing(letters.GROUP, topics.DEAD_LETTERS, positions.of(bystander, topics.DEAD_LETTERS))
+    return backlog.standings(), buried.lag
+
+
+_broker = Look("consumer groups", _ask_broker)
+
+
+def _groups() -> Mapping[str, Any] | None:
+    found = _broker.found(FRESH)
+    if found is None:
+        return None
+    standings, dead = found
+    return {"groups": standings, "dead": dead, "has_topics": any(each.positions for each in standings)}
+
+
+def _waiting() -> Mapping[str, Any]:
+    waiting = backlog.waiting()
+    return {
+        "open": [
+            (Status(status).label, number, _questions(status__exact=status))
+            for status, number in waiting.questions.items()
+        ],
+        "oldest": timedelta(seconds=round(waiting.oldest)),
+        "late": waiting.oldest > daily.LATE,
+        "outbox": waiting.outbox,
+    }
+
+
+def _asked() -> Mapping[str, Any]:
+    rows = daily.within(ChatMessage.objects.all(), str(daily.DAYS))
+    failed = rows.filter(status=Status.FAILED).order_by().values_list("error").annotate(number=Count("*"))
+    retried = rows.filter(attempts__gt=1).count()
+    days = str(daily.DAYS)
+    return {
+        "summary": daily.summary(rows, lambda filters: _questions(**filters)),
+        "reasons": [
+            (
+                reason or "no reason is given",
+                number,
+                _questions(day=str(daily.DAYS), status__exact="failed", error=reason),
+            )
+            for reason, number in failed.order_by("-number", "error")[:_REASONS]
+        ],
+        "retried": retried,
+        "retried_link": _questions(day=str(daily.DAYS), retried="yes"),
+        "days": daily.DAYS,
+    }
+
+
+def _questions(**filters: str) -> str:
+    """Return the address of the list with these filters."""
+    return f"{reverse('admin:kafka_chat_chatmessage_changelist')}?{urlencode(filters)}"
+
+
+_MAY_SEE = "kafka_chat.view_chatmessage"
+_NO_DATABASE = "PostgreSQL does not answer. Questions are refused with 503 until it does; reload this page then."
+
+PANELS = (
+    Panel(
+        title="What waits",
+        permission=_MAY_SEE,
+        template="admin/operations/waiting.html",
+        look=_waiting,
+        silence=_NO_DATABASE,
+    ),
+    Panel(
+        title="Kafka",
+        permission=_MAY_SEE,
+        template="admin/operations/groups.html",
+        look=_groups,
+        silence="The broker does not answer. Questions are accepted all the same, and answered once it is back.",
+        begin=lambda: _broker.begin(FRESH),
+    ),
+    Panel(
+        title="Questions",
+        permission=_MAY_SEE,
+        template="admin/operations/questions.html",
+        look=_asked,
+        silence=_NO_DATABASE,
+    ),
+)

@@ -1,0 +1,72 @@
+"""What the operators' page shows of the models: calls and what they cost, budgets, circuits."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from config.panels import Panel
+from llm import breaker, registry
+from llm.ledger import summary
+from llm.limits import Limits
+from llm.models import Call
+from llm.shared_state import Away
+
+# Days that the totals go back.
+DAYS = 30
+
+
+def _calls() -> Mapping[str, Any]:
+    since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+    address = reverse("admin:llm_call_changelist")
+    calls = Call.objects.filter(started_at__gte=since)
+    return {"summary": summary.of(calls, lambda filters: f"{address}?{urlencode(filters)}"), "days": DAYS}
+
+
+def _budgets() -> Mapping[str, Any]:
+    limits: dict[str, Limits] = {
+        **{f"Session, {tier}": limits for tier, limits in settings.LLM_BUDGETS.items()},
+        "Network address": settings.LLM_BUDGET_ADDRESS,
+    }
+    return {"limits": limits}
+
+
+def _circuits() -> Mapping[str, Any] | None:
+    try:
+        return {"circuits": async_to_sync(_states)()}
+    except Away:
+        return None
+
+
+async def _states() -> dict[str, breaker.Circuit]:
+    return await breaker.from_settings().states(registry.names())
+
+
+PANELS = (
+    Panel(
+        title="Circuits",
+        permission="llm.view_call",
+        template="admin/operations/circuits.html",
+        look=_circuits,
+        silence="Redis does not answer. Until it does every provider is asked, whatever came of the last calls.",
+    ),
+    Panel(
+        title="Model calls and their cost",
+        permission="llm.view_call",
+        template="admin/operations/calls.html",
+        look=_calls,
+        silence="PostgreSQL does not answer. Calls are kept in memory meanwhile; reload this page when it is back.",
+    ),
+    Panel(
+        title="Budgets",
+        permission="llm.view_call",
+        template="admin/operations/budgets.html",
+        look=_budgets,
+        silence="",
+    ),
+)
