@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from llm.errors import BrokenAnswer, LLMError
+from llm.providers.kept import Stale
 from llm.types import Chunk, Completion, Request
 
 # Without a byte for this long, in seconds, a connection counts as dead.
@@ -38,26 +39,31 @@ class Provider(Protocol):
 Translate = Callable[[Exception, bool], LLMError]
 
 
-async def keep_contract(pieces: AsyncGenerator[Chunk], name: str, translate: Translate) -> AsyncGenerator[Chunk]:
-    """Pass on what a provider reads from its SDK, as the contract wants it.
+async def keep_contract(
+    ask: Callable[[], AsyncGenerator[Chunk]], name: str, translate: Translate
+) -> AsyncGenerator[Chunk]:
+    """Pass on what a provider reads from its SDK when it is asked, as the contract wants it.
 
     Nothing follows the chunk with the `finish`. An error leaves without the SDK's error as its context: `raise ... from
     None` would only hide that, and collectors of errors look there.
     """
     begun = False
-    try:
-        async with aclosing(pieces):
-            async for chunk in pieces:
-                if chunk.finish is not None or chunk.text:
-                    yield chunk
-                    begun = True
-                if chunk.finish is not None:
-                    return
-        failure: LLMError = BrokenAnswer("the stream ended without its end mark", provider=name)
-    except LLMError as error:
-        failure = error
-    except Exception as error:
-        failure = translate(error, begun)
+    failure: LLMError = Stale("not asked yet")
+    # Each time there is one kept connection fewer, until a new one is made.
+    while isinstance(failure, Stale):
+        try:
+            async with aclosing(ask()) as pieces:
+                async for chunk in pieces:
+                    if chunk.finish is not None or chunk.text:
+                        yield chunk
+                        begun = True
+                    if chunk.finish is not None:
+                        return
+            failure = BrokenAnswer("the stream ended without its end mark", provider=name)
+        except LLMError as error:
+            failure = error
+        except Exception as error:
+            failure = translate(error, begun)
     failure.__cause__ = failure.__context__ = None
     raise failure
 

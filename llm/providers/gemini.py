@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llm import errors
@@ -47,7 +48,7 @@ class Gemini:
 
     def stream(self, request: Request) -> AsyncGenerator[Chunk]:
         """Yield the answer in pieces."""
-        return keep_contract(self._pieces(request), self.name, self._translate)
+        return keep_contract(partial(self._pieces, request), self.name, self._translate)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -27,6 +28,8 @@ class Call:
 
     def __init__(self) -> None:
         self._hung_up = False
+        # Whether the connection had served another call before, and the answer is still wanted.
+        self.kept = False
         self._connection: _Connection | _TLSConnection | None = None
 
     def begin(self) -> None:
@@ -37,17 +40,21 @@ class Call:
         """Close the connection, now or as soon as there is one; the thread that waits for it gets an error."""
         with _lock:
             self._hung_up = True
+            self.kept = False
             connection = self._connection
             if connection is not None and connection.call is self and connection.sock is not None:
                 with suppress(OSError):
                     # Not the method of the TLS socket, which would pull its state from under the reading thread.
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
-    def take(self, connection: "_Connection | _TLSConnection") -> None:
+    def take(self, connection: "_Connection | _TLSConnection", *, new: bool) -> None:
         """Note the connection that serves this call; raises HungUp where that is no longer wanted."""
         with _lock:
             if self._hung_up:
                 raise HungUp
+            # A request is sent in two parts, and the second one finds the connection made.
+            if new or self._connection is not connection:
+                self.kept = not new
             self._connection = connection
             connection.call = self
 
@@ -69,9 +76,10 @@ class _TLSConnection(HTTPSConnection):
 
 
 def _connect_and_take(connection: _Connection | _TLSConnection) -> None:
-    if connection.sock is None:
+    new = connection.sock is None
+    if new:
         connection.connect()
-    _current.call.take(connection)
+    _current.call.take(connection, new=new)
 
 
 class _Pool(HTTPConnectionPool):
@@ -105,5 +113,10 @@ class Adapter(HTTPAdapter):
         return manager
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Send a request, with this adapter's timeouts."""
-        return super().send(request, *args, **{**kwargs, "timeout": self._timeout})
+        """Send a request, with this adapter's timeouts; once more where a kept connection was closed (see `kept`)."""
+        while True:
+            try:
+                return super().send(request, *args, **{**kwargs, "timeout": self._timeout})
+            except requests.ConnectionError:
+                if not _current.call.kept:
+                    raise

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 import httpx
 import ollama
 
 from llm import errors
+from llm.providers import kept
 from llm.providers.base import CONNECT, SILENCE, describe, keep_contract
 from llm.types import Chunk, Request, Usage
 
@@ -23,12 +25,12 @@ class Ollama:
             # The client's own default is to wait for ever.
             timeout=httpx.Timeout(silence_seconds, connect=CONNECT),
             # Its errors have no headers, and so no Retry-After: the answer is judged before the client sees it.
-            event_hooks={"response": [self._check_status]},
+            event_hooks={"request": [kept.follow], "response": [self._check_status]},
         )
 
     def stream(self, request: Request) -> AsyncGenerator[Chunk]:
         """Yield the answer in pieces."""
-        return keep_contract(self._pieces(request), self.name, self._translate)
+        return keep_contract(partial(self._pieces, request), self.name, self._translate)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -73,7 +75,6 @@ class Ollama:
             return errors.ProviderFault("an error inside the stream", provider=self.name)
         if isinstance(error, httpx.TimeoutException):
             return errors.TimedOut("no answer in time", provider=self.name)
-        if isinstance(error, ConnectionError | httpx.TransportError):
-            lost = errors.BrokenAnswer if begun else errors.Unreachable
-            return lost(describe(error), provider=self.name)
+        if isinstance(error, httpx.TransportError):
+            return kept.loss(error.request, begun)(describe(error), provider=self.name)
         return errors.BrokenAnswer(f"unreadable stream ({describe(error)})", provider=self.name)

@@ -1,12 +1,14 @@
 """OpenAI's chat completions, which vLLM, llama.cpp's server and many others speak too."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletionChunk
 
 from llm import errors
+from llm.providers import kept
 from llm.providers.base import CONNECT, SILENCE, describe, keep_contract
 from llm.types import Chunk, FinishReason, Request, Usage
 
@@ -35,11 +37,12 @@ class OpenAICompatible:
             # Retries are the chain's business, which knows the deadline.
             max_retries=0,
             timeout=openai.Timeout(silence_seconds, connect=CONNECT),
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"request": [kept.follow]}),
         )
 
     def stream(self, request: Request) -> AsyncGenerator[Chunk]:
         """Yield the answer in pieces."""
-        return keep_contract(self._pieces(request), self.name, self._translate)
+        return keep_contract(partial(self._pieces, request), self.name, self._translate)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -90,8 +93,7 @@ class OpenAICompatible:
         if isinstance(error, openai.APIStatusError):
             return self._from_response(error)
         if isinstance(error, openai.APIConnectionError):
-            lost = errors.BrokenAnswer if begun else errors.Unreachable
-            return lost(describe(error), provider=self.name)
+            return kept.loss(error.request, begun)(describe(error), provider=self.name)
         if isinstance(error, openai.APIError):
             return _by_code(error)("an error inside the stream", provider=self.name)
         return errors.BrokenAnswer(f"unreadable stream ({describe(error)})", provider=self.name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,8 @@ class Scene:
     reason: Literal["", "too long", "quota", "withheld", "retry info"] = ""
     # Before the headers: accept the request and say nothing, or hang up.
     before: Literal["", "stall", "hang up"] = ""
+    # After this many answers on a connection: hang up on the next request, as a server does that had closed it before.
+    answers: float = math.inf
     # Wait for a permit (`Server.permits`) before each piece after the first.
     gated: bool = False
     # Send each byte on its own.
@@ -111,16 +114,17 @@ class Server(ABC):
         try:
             # asyncio would log a handler that ends as cancelled.
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-                while await self._exchange(reader, writer):
-                    pass
+                answered = 0
+                while await self._exchange(reader, writer, hang_up=answered >= self.scene.answers):
+                    answered += 1
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
             self._handlers.discard(task)
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; returns whether the connection stays open."""
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, hang_up: bool) -> bool:
+        """Answer one request, or not; returns whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -129,7 +133,7 @@ class Server(ABC):
         self.exchanges.append(exchange)
         watcher = asyncio.create_task(self._watch(reader, exchange))
         try:
-            return await self._answer(writer, exchange)
+            return not hang_up and await self._answer(writer, exchange)
         finally:
             watcher.cancel()
             # Unlike `await watcher`, this does not mix up the watcher's cancellation with that of this task.
