@@ -20,6 +20,7 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
+    from config.access_log import with_lines
     from config.lifespan import lifespan
     from config.origins import SameOrigin
     from config.visitors import VisitorScope
@@ -29,7 +30,7 @@ def _application() -> ProtocolTypeRouter:
     any_address: Any = re_path
     for_users = [*data_agent.routing.websocket_urlpatterns, any_address("", WebsocketDenier.as_asgi())]
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
-    websocket = SameOrigin(VisitorScope(URLRouter(for_all)))
+    websocket = with_lines(SameOrigin(VisitorScope(URLRouter(for_all))))
     return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
 
 

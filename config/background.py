@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from config import correlation
+
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -18,7 +20,7 @@ class Background:
         """Start this work, where it does not run."""
         running = self._tasks.get(name)
         if running is None or running.done():
-            self._tasks[name] = asyncio.create_task(work(), name=f"{self._owner}: {name}")
+            self._tasks[name] = asyncio.create_task(_of_nobody(work), name=f"{self._owner}: {name}")
 
     @property
     def idle(self) -> bool:
@@ -32,3 +34,8 @@ class Background:
                 task.cancel()
             # Again, because redis-py waits with asyncio.wait_for, which in Python 3.11 may swallow a cancellation.
             await asyncio.wait(pending, timeout=0.1)
+
+
+async def _of_nobody(work: Work) -> None:
+    correlation.forget()
+    await work()

@@ -189,6 +189,10 @@ class Environment(BaseSettings):
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severity logged.")
     log_format: Literal["console", "json"] = Field("console", description="For people or for machines.")
+    log_requests: bool = Field(True, description="A line for each request and WebSocket; `manage.py up` has none.")
+    log_message_texts: bool = Field(
+        False, description="Questions and answers too, for finding a fault. Whoever reads the logs then reads chats."
+    )
 
     @field_validator("database_url", "analytics_database_url")
     @classmethod

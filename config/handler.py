@@ -20,7 +20,7 @@ from django.core.signals import request_finished
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from config import metrics
+from config import access_log, metrics
 
 
 class Handler(ASGIHandler):
@@ -34,7 +34,8 @@ class Handler(ASGIHandler):
         finish: Callable[[], object] = partial(request_finished.send, sender=type(self))
         async with ThreadSensitiveContext():
             try:
-                response = await self._serve(scope, receive, send)
+                with access_log.line(scope) as line:
+                    response = await self._serve(scope, receive, send, line)
                 if response is not None:
                     finish = response.close
             finally:
@@ -43,7 +44,9 @@ class Handler(ASGIHandler):
                 else:
                     finish()
 
-    async def _serve(self, scope: dict[str, Any], receive: Any, send: Any) -> HttpResponseBase | None:
+    async def _serve(
+        self, scope: dict[str, Any], receive: Any, send: Any, line: access_log.Line
+    ) -> HttpResponseBase | None:
         """Return the response that was sent, None where the client had left before there was one."""
         began = time.perf_counter()
         try:
@@ -59,6 +62,7 @@ class Handler(ASGIHandler):
                     response = await self.run_get_response(request)
                 if response is not None:
                     metrics.note_request(request, response, began)
+                    line.answered(response)
                     await self.send_response(response, send)
             except asyncio.CancelledError:
                 if not leaving.seen:

@@ -1,12 +1,13 @@
 """Logs: one line an event, for people on a console or as JSON for machines.
 
-Texts of visitors and answers of models are never logged, only ids.
+Texts of visitors and answers of models are not logged, only ids, unless LOG_MESSAGE_TEXTS is on: see `texts`.
 """
 
 import logging.config
 from typing import Literal
 
 import structlog
+from django.conf import settings
 
 
 def configure(*, level: str, format: Literal["console", "json"]) -> None:
@@ -63,3 +64,8 @@ def configure(*, level: str, format: Literal["console", "json"]) -> None:
             },
         }
     )
+
+
+def texts(**said: str) -> dict[str, str]:
+    """Return what people and models said, for a line of the log; nothing unless LOG_MESSAGE_TEXTS is on."""
+    return said if settings.LOG_MESSAGE_TEXTS else {}

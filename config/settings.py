@@ -211,4 +211,6 @@ USE_TZ = True
 USE_I18N = True
 
 LOGGING_CONFIG = None
+LOG_REQUESTS = ENVIRONMENT.log_requests
+LOG_MESSAGE_TEXTS = ENVIRONMENT.log_message_texts
 logging.configure(level=ENVIRONMENT.log_level, format=ENVIRONMENT.log_format)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from config import correlation
 from data_agent import prompts
 from data_agent.execution import ResultColumn
 from data_agent.prompts import Asked, Given
@@ -56,7 +57,7 @@ async def answer(asked: Asked, given: Sequence[Given]) -> Answer:
         return by_rule(given)
     try:
         completion = await registry.chain("sql").complete(
-            Request(prompts.answer(asked, given), max_tokens=MAX_TOKENS, temperature=0)
+            Request(prompts.answer(asked, given), max_tokens=MAX_TOKENS, temperature=0, trace_id=correlation.trace_id())
         )
     except LLMError as error:
         log.warning("no answer from the model", error=str(error))

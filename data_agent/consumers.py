@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from config import addresses, askers
+from config import addresses, askers, correlation
+from config.logging import texts
 from data_agent import access, checking, drafting, outcomes, proposals, protocol, sharing, steps, verified
 from data_agent.audit import Person
 from data_agent.connections import Ahead
@@ -217,6 +218,13 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
 
     async def _send_step(self, step: Step) -> None:
         self._expect_approval([step])
+        log.info(
+            "step",
+            step=str(step.pk),
+            session=str(step.session_id),
+            state=step.state,
+            **texts(question=step.question, sql=step.sql, answer=step.answer),
+        )
         await self._send(protocol.StepChanged(step=StepData.of(step, self.person)))
 
     def _expect_approval(self, shown: list[Step]) -> None:
@@ -226,7 +234,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
 
     def _start(self, frame: protocol.ClientFrame) -> None:
         # In a task of its own, so that the next frame (stop, ping) and the end of the connection are seen meanwhile.
-        self._work = asyncio.create_task(self._guarded(lambda: self._decide(frame)))
+        with correlation.bound(trace_id=uuid.uuid4()):
+            self._work = asyncio.create_task(self._guarded(lambda: self._decide(frame)))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work if the person still may, and send what a person should know of its failure."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from config import local_models
+from config import correlation, local_models
 from data_agent import execution, guard, hints, joins, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
@@ -147,7 +147,13 @@ async def attempt_query(
     for turn in range(TRIES):
         try:
             completion = await registry.chain("sql").complete(
-                Request(messages, max_tokens=MAX_TOKENS, temperature=TEMPERATURES[turn], answer_schema=schema)
+                Request(
+                    messages,
+                    max_tokens=MAX_TOKENS,
+                    temperature=TEMPERATURES[turn],
+                    answer_schema=schema,
+                    trace_id=correlation.trace_id(),
+                )
             )
             reply = replies.read(completion.text)
         except LLMError as error:
@@ -187,7 +193,13 @@ async def _second_thought(
     messages = prompts.repair(messages, usable.completion.text, problem)
     try:
         completion = await registry.chain("sql").complete(
-            Request(messages, max_tokens=MAX_TOKENS, temperature=TEMPERATURES[1], answer_schema=schema)
+            Request(
+                messages,
+                max_tokens=MAX_TOKENS,
+                temperature=TEMPERATURES[1],
+                answer_schema=schema,
+                trace_id=correlation.trace_id(),
+            )
         )
         reply = replies.read(completion.text)
     except (LLMError, Unreadable):

@@ -73,7 +73,7 @@ class Answering:
                 await asyncio.shield(self._claims.give_back(question.message_id))
             raise
         await budgets.settle(str(question.message_id), meter.tokens)
-        self._report(_outcome(answer, time.monotonic() - begin))
+        self._report(_outcome(question, answer, time.monotonic() - begin))
 
     async def _answer_unless_stopped(self, question: Question, claim: Claim) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
@@ -185,7 +185,7 @@ async def _remember(conversation: Conversation, question: Question, answer: Answ
         await conversation.save()
 
 
-def _outcome(answer: Answer, seconds: float) -> Outcome:
+def _outcome(question: Question, answer: Answer, seconds: float) -> Outcome:
     return Outcome(
         message_id=answer.message_id,
         trace_id=answer.trace_id,
@@ -193,4 +193,6 @@ def _outcome(answer: Answer, seconds: float) -> Outcome:
         provider=answer.provider,
         seconds=seconds,
         tokens=answer.completion_tokens,
+        question=question.message,
+        answer=answer.response,
     )

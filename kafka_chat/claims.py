@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from config import correlation
 from kafka_chat.gathering import Gathering
 from kafka_chat.models import ChatMessage
 from kafka_chat.statements import Statement
@@ -151,6 +152,7 @@ class Claims:
         return [taken.pop(message_id, None) or message_id in existing or message_id in claimed for message_id in ids]
 
     async def _renew(self) -> None:
+        correlation.forget()
         now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(lease().total_seconds() / _LOOKS)

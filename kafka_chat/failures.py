@@ -5,6 +5,7 @@ The question that it was about, if there is one, fails: its visitor waits for no
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 from uuid import UUID
 
@@ -86,11 +87,18 @@ def headers_of(message: Message) -> dict[str, str | bytes | None]:
 
 def question_of(message: Message) -> UUID | None:
     """Return the question that a message says in its headers it is about."""
-    header = headers_of(message).get("message_id")
-    try:
-        return UUID(header.decode() if isinstance(header, bytes) else header)
-    except (ValueError, AttributeError, TypeError):
-        return None
+    return ids_of(message).get("message_id")
+
+
+def ids_of(message: Message) -> dict[str, UUID]:
+    """Return the ids that a message has in its headers, as far as they are some: `message_id` and `trace_id`."""
+    headers = headers_of(message)
+    ids = {}
+    for name in ("message_id", "trace_id"):
+        header = headers.get(name)
+        with suppress(ValueError, AttributeError, TypeError):
+            ids[name] = UUID(header.decode() if isinstance(header, bytes) else header)
+    return ids
 
 
 def original(headers: Headers) -> Headers:

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
 
+from config import correlation
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -48,6 +50,7 @@ class Gathering(Generic[T, R]):
             await self._going
 
     async def _go(self) -> None:
+        correlation.forget()
         now = asyncio.get_running_loop().time
         try:
             while self._waiting:

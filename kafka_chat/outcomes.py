@@ -7,6 +7,8 @@ from uuid import UUID
 
 import structlog
 
+from config.logging import texts
+
 log = structlog.get_logger(__name__)
 
 
@@ -21,6 +23,8 @@ class Outcome:
     seconds: float
     # Of the answer; None where nobody counted.
     tokens: int | None
+    question: str = ""
+    answer: str = ""
 
 
 Report = Callable[[Outcome], None]
@@ -35,4 +39,5 @@ def log_outcome(outcome: Outcome) -> None:
         provider=outcome.provider,
         seconds=round(outcome.seconds, 3),
         tokens=outcome.tokens,
+        **texts(question=outcome.question, answer=outcome.answer),
     )

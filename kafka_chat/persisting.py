@@ -34,6 +34,7 @@ class Persisting:
             log.info("answer passed over, there is one already", message_id=str(answer.message_id))
             # Who stored it may have died before they could tell anybody.
             return await endings.announce(await database_sync_to_async(questions.get)(answer.message_id))
+        log.debug("answer stored", status=stored.row.status)
         await endings.announce(stored.row)
         if stored.asked_more:
             # Who dies before this leaves it to the sweep.

@@ -13,7 +13,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from config import askers
+from config import askers, correlation
 from config.visitors import visitor_of
 from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
@@ -51,6 +51,7 @@ async def ask(request: HttpRequest) -> JsonResponse:
     key = forms.read_idempotency_key(request.headers.get("Idempotency-Key"))
     asker = await askers.of_request(request)
     row = await admission.ask(asker, visitor_of(request), form.message, idempotency_key=key)
+    correlation.bind(message_id=row.message_id, trace_id=row.trace_id)
     message_id = str(row.message_id)
     where = {name: address.replace(_AN_ID, message_id) for name, address in _addresses(get_script_prefix()).items()}
     return JsonResponse({"message_id": message_id, "status": row.status, **where}, status=202)
@@ -65,6 +66,7 @@ async def check_answer(request: HttpRequest) -> JsonResponse:
     With `wait`, an open question is held until it is finished, for at most so many seconds.
     """
     message_id = forms.read_message_id(request.GET.get("message_id"))
+    correlation.bind(message_id=message_id)
     seconds = forms.read_wait(request.GET.get("wait"))
     if seconds:
         state = await waiting.until_finished(visitor_of(request), message_id, seconds)
@@ -133,6 +135,7 @@ def _id_in_path(text: str) -> uuid.UUID:
 def _known(row: ChatMessage | None) -> ChatMessage:
     if row is None:
         raise UnknownMessage
+    correlation.bind(message_id=row.message_id, trace_id=row.trace_id)
     return row
 
 

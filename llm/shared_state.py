@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import structlog
 from redis.exceptions import NoScriptError, RedisError
 
-from config import redis
+from config import correlation, redis
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +84,7 @@ class _Line:
         return await wanted.result
 
     async def _make_trips(self, client: redis.Redis) -> None:
+        correlation.forget()
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
             asked_at = time.monotonic()

@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from redis.exceptions import RedisError
 
+from config import correlation
 from ws_chat.models import ChatMessage
 from ws_chat.records import Record
 from ws_chat.register import register
@@ -52,6 +53,7 @@ class Recorder:
         return not self._due
 
     async def _record(self) -> None:
+        correlation.forget()
         while self._due:
             records = list(islice(self._due.values(), _AT_ONCE))
             kept = await self._keep(records)

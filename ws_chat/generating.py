@@ -7,7 +7,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from config import draining
+from config import correlation, draining
+from config.logging import texts
 from llm import budgets, metrics, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation
@@ -33,8 +34,9 @@ class Generation:
         self.answer = answer
         self._conversation = talk
         self.writer = runs.log().open(answer.run, owner=str(answer.visitor_id), on_stop=self.interrupt)
-        self._writing = asyncio.create_task(self._write(), name=f"run {answer.run}")
-        self.finished = asyncio.create_task(self._finish(), name=f"end of run {answer.run}")
+        with correlation.bound(run=answer.run, trace_id=answer.trace_id):
+            self._writing = asyncio.create_task(self._write(), name=f"run {answer.run}")
+            self.finished = asyncio.create_task(self._finish(), name=f"end of run {answer.run}")
 
     def interrupt(self) -> None:
         """End the answer here. What the model is doing for it ends at once."""
@@ -88,6 +90,7 @@ class Generation:
             provider=answer.provider,
             first_token_ms=answer.first_token_ms,
             total_ms=answer.total_ms,
+            **texts(question=answer.question, answer=writer.text),
         )
         await budgets.settle(str(answer.run), answer.meter.tokens)
         await self._conversation.save()

@@ -15,7 +15,7 @@ from django.conf import settings
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from config import redis
+from config import correlation, redis
 from ws_chat.records import Record
 
 log = structlog.get_logger(__name__)
@@ -167,6 +167,7 @@ class Register:
 
     async def _tell(self) -> None:
         """Write what is new, of all runs in one round trip."""
+        correlation.forget()
         wait = _AGAIN[0]
         while self._untold:
             untold, self._untold = self._untold, {}

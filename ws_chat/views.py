@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
+from config import correlation
 from config.silence import or_silence
 from config.visitors import visitor_of
 from ws_chat import protocol, retrieval
@@ -28,6 +29,7 @@ _CURSOR_DIGITS = 15
 async def events(request: HttpRequest, run: UUID) -> HttpResponseBase:
     """Stream a run's frames after `after`, or after `Last-Event-ID`, as server-sent events."""
     after = max(_number(request.GET.get("after")), _number(request.headers.get("Last-Event-ID")))
+    correlation.bind(run=run)
     try:
         found = await retrieval.resume(visitor_of(request), run, after)
     except protocol.Refused as refused:
@@ -42,6 +44,7 @@ async def events(request: HttpRequest, run: UUID) -> HttpResponseBase:
 @cache_control(no_store=True)
 async def frames(request: HttpRequest, run: UUID) -> HttpResponseBase:
     """Return a run's frames after `after`; where there are none yet, hold the request for `wait` seconds."""
+    correlation.bind(run=run)
     try:
         found = await retrieval.resume(visitor_of(request), run, _number(request.GET.get("after")))
     except protocol.Refused as refused:

@@ -86,7 +86,7 @@ class Stack:
         return port
 
     def _own_settings(self) -> dict[str, str]:
-        own = {"SECRET_KEY": secret_key(self._environment, self._state), "DEMO": "true"}
+        own = {"SECRET_KEY": secret_key(self._environment, self._state), "DEMO": "true", "LOG_REQUESTS": "false"}
         return self._missing(own | {"DATA_FOLDER": str(self._state.folder)})
 
     def _missing(self, settings: dict[str, str]) -> dict[str, str]:

@@ -147,10 +147,11 @@ async def test_the_application_sees_the_client_and_not_what_it_writes(proxy: Ngi
     here, claimed = "127.0.0.7", "203.0.113.9"
     transport = httpx.AsyncHTTPTransport(local_address=here)
     async with httpx.AsyncClient(base_url=proxy.url, transport=transport, timeout=60) as client:
-        client.headers["X-Forwarded-For"] = claimed
-        await client.get("/about/")
+        client.headers |= {"X-Forwarded-For": claimed, "X-Request-ID": "named-by-a-client"}
+        page = await client.get("/about/")
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
         await _ask(client, "Who am I?")
+    assert page.headers["X-Request-ID"] in {line["request_id"] for line in await proxy.logged("/about/", 1)}
     with redis.Redis.from_url(deployed["REDIS_URL"], decode_responses=True) as store:
         # What an address has asked is counted under it.
         assert list(store.scan_iter(f"*address:{here}*"))

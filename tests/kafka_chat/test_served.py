@@ -1,7 +1,10 @@
 """The Kafka chat's API as the real web server and a real worker, in processes of their own, serve it."""
 
 import asyncio
+import json
+import os
 import re
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,13 +16,17 @@ from config.embedded.ports import any_free
 from tests.end_to_end.conftest import SCRIPTED
 from tests.kafka_chat.events import ServerEvent, read
 from tests.servers import Up, up
+from tests.ws_chat.web import Page
+
+# Every line that a deployment could have; the key signs the cookies of `Page`.
+LOGS = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG", "LOG_REQUESTS": "true", "SECRET_KEY": os.environ["SECRET_KEY"]}
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Iterator[Up]:
     """The running system, with the scripted provider. (That of the browser tests is not for asynchronous ones.)"""
     folder = tmp_path_factory.mktemp("served")
-    with up(folder / "data", SCRIPTED, "--port", str(any_free())) as system:
+    with up(folder / "data", SCRIPTED | LOGS, "--port", str(any_free())) as system:
         system.wait_for_url()
         yield system
 
@@ -41,6 +48,55 @@ async def _ask(client: httpx.AsyncClient, message: str) -> Any:
 
 async def _status(client: httpx.AsyncClient, asked: Any) -> str:
     return str((await client.get(asked["poll_url"])).json()["status"])
+
+
+async def _lines(running: Up, **wanted: str) -> list[dict[str, Any]]:
+    """Return the lines of the log with these fields, once each process has written one."""
+    async with asyncio.timeout(30):
+        while True:
+            named = [line.split("| ", 1) for line in running.output.splitlines() if "| {" in line]
+            lines = [{"process": name.strip(), **json.loads(text)} for name, text in named]
+            found = [line for line in lines if wanted.items() <= line.items()]
+            if {line["process"] for line in found} == {"web", "worker"}:
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_question_s_lines_say_its_ids_in_every_process_and_nobody_s_words(
+    client: httpx.AsyncClient, running: Up
+) -> None:
+    asked = await client.post("/api/chat/", json={"message": "Do herons wear galoshes?"})
+    state = (await client.get(asked.json()["poll_url"] + "&wait=20")).json()
+    assert "galoshes" in state["response"]
+    lines = await _lines(running, message_id=asked.json()["message_id"])
+    told = [line for line in lines if line["process"] == "worker"]
+    assert {line["event"] for line in told} >= {"question answered", "answer stored"}
+    accepted = [line for line in lines if line.get("request_id") == asked.headers["X-Request-ID"]]
+    assert [(line["event"], line["method"], line["path"], line["status"]) for line in accepted] == [
+        ("request", "POST", "/api/chat/", 202)
+    ]
+    assert {line["trace_id"] for line in [*told, *accepted]} == {accepted[0]["trace_id"]}
+    assert "galoshes" not in running.output
+
+
+async def test_a_socket_s_lines_say_its_ids_too(running: Up) -> None:
+    port = int(running.wait_for_url().rpartition(":")[2])
+    async with Page(port, uuid.uuid4()) as page:
+        await page.ask("Do egrets wear spats?")
+        await page.read()
+        run = page.run
+    assert "spats" in page.text
+    async with asyncio.timeout(30):
+        while '"socket closed"' not in running.output:
+            await asyncio.sleep(0.05)
+    lines = [json.loads(line.split("| ", 1)[1]) for line in running.output.splitlines() if "| {" in line]
+    (ended,) = [line for line in lines if line["event"] == "run ended"]
+    (closed,) = [line for line in lines if line["event"] == "socket closed"]
+    assert ended["run"] == run
+    assert uuid.UUID(ended["trace_id"])
+    assert ended["request_id"] == closed["request_id"]
+    assert closed["path"] == "/ws/chat/"
+    assert "spats" not in running.output
 
 
 async def test_events_come_while_the_answer_is_written(client: httpx.AsyncClient) -> None:
