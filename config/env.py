@@ -185,6 +185,17 @@ class Environment(BaseSettings):
     retention_calls_days: RetentionDays = Field(
         730, description="The same for the ledger of model calls, which holds no text."
     )
+    retention_agent_days: RetentionDays = Field(
+        365, description="The same for conversations with the data agent and their results."
+    )
+    retention_audit_days: RetentionDays = Field(
+        0, description="The same for the data agent's audit log: `manage.py prune --audit`. Needs AUDIT_KEYS."
+    )
+    audit_keys: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs what stands in place of removed rows. The newest first, older ones after a comma.",
+    )
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severity logged.")
@@ -253,6 +264,12 @@ class Environment(BaseSettings):
         for provider, key in (("gemini", "llm_gemini_api_key"), ("openai", "llm_openai_api_key")):
             if provider in named and getattr(self, key) is None:
                 raise ValueError(f"{key.upper()} is not set, and a chain names the provider {provider!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _audit_can_be_signed(self) -> Self:
+        if self.retention_audit_days and self.audit_keys is None:
+            raise ValueError("AUDIT_KEYS is not set, and RETENTION_AUDIT_DAYS lets rows of the audit log be removed")
         return self
 
     @classmethod

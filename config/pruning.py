@@ -7,7 +7,7 @@ Ages are those of the ids where these are UUIDv7, which are in the order of time
 nothing reads the whole table.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from config.ids import first_id
+from data_agent import checkpoints
+from data_agent.models import Session
 from kafka_chat.models import OPEN, OutboxEntry
 from kafka_chat.models import ChatMessage as Question
 from llm.models import Call
@@ -30,13 +32,25 @@ BATCH = 1000
 Rows = QuerySet[Any]
 
 
+def _delete(rows: Rows, batch: int) -> int:
+    with transaction.atomic():
+        # Locked first: what has changed meanwhile, such as a failed question that is asked again, is not old any more.
+        ids = list(rows.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:batch])
+        rows.model._base_manager.filter(pk__in=ids).delete()
+    return len(ids)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of rows: what people call it, the setting with the days it is kept, and those from before a moment."""
+    """One kind of rows: what people call it, the setting with the days it is kept, and those from before a moment.
+
+    `delete` removes so many of them at most, in one transaction, and says how many it were.
+    """
 
     name: str
     setting: str
     older_than: Callable[[datetime], Rows]
+    delete: Callable[[Rows, int], int] = _delete
 
     @property
     def days(self) -> int:
@@ -54,11 +68,11 @@ class Plan:
     rows: int
 
 
-def plan(now: datetime | None = None) -> list[Plan]:
-    """Return what there is to delete now."""
+def plan(kinds: Iterable["Kind"] | None = None, now: datetime | None = None) -> list[Plan]:
+    """Return what there is to delete now: of all kinds but the audit log, unless others are named."""
     now = now or timezone.now()
     plans = []
-    for kind in KINDS:
+    for kind in KINDS if kinds is None else kinds:
         before = now - timedelta(days=kind.days) if kind.days else None
         plans.append(Plan(kind, before, kind.older_than(before).count() if before else 0))
     return plans
@@ -68,16 +82,8 @@ def prune(planned: Plan, batch: int = BATCH) -> Iterator[int]:
     """Delete what is planned; yields the number of rows of each transaction, once it is over."""
     if planned.before is None:
         return
-    while deleted := _delete(planned.kind.older_than(planned.before), batch):
+    while deleted := planned.kind.delete(planned.kind.older_than(planned.before), batch):
         yield deleted
-
-
-def _delete(rows: Rows, batch: int) -> int:
-    with transaction.atomic():
-        # Locked first: what has changed meanwhile, such as a failed question that is asked again, is not old any more.
-        ids = list(rows.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:batch])
-        rows.model._base_manager.filter(pk__in=ids).delete()
-    return len(ids)
 
 
 def _questions(before: datetime) -> Rows:
@@ -102,10 +108,18 @@ def _calls(before: datetime) -> Rows:
     return Call.objects.filter(call_id__lt=first_id(before))
 
 
+def _analyses(before: datetime) -> Rows:
+    # One that goes on is as old as its latest question. Their steps, results and shares go with them.
+    return Session.objects.filter(id__lt=first_id(before)).exclude(steps__id__gte=first_id(before))
+
+
 KINDS = (
     Kind("Kafka chat: questions and answers", "RETENTION_CHATS_DAYS", _questions),
     Kind("Kafka chat: messages that were sent", "RETENTION_CHATS_DAYS", _outbox),
     Kind("WebSocket chat: questions and answers", "RETENTION_CHATS_DAYS", _runs),
     Kind("WebSocket chat: where conversations begin", "RETENTION_CHATS_DAYS", _starts),
     Kind("Ledger of model calls", "RETENTION_CALLS_DAYS", _calls),
+    Kind("Data agent: conversations", "RETENTION_AGENT_DAYS", _analyses),
 )
+# By a rule of its own, and for the owner of the table alone.
+AUDIT = Kind("Data agent: audit log", "RETENTION_AUDIT_DAYS", checkpoints.before, checkpoints.remove)

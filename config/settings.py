@@ -150,6 +150,11 @@ LLM_BUDGET_ADDRESS = ENVIRONMENT.llm_budget_address
 # What `manage.py prune` deletes is older than these; 0 keeps it for ever.
 RETENTION_CHATS_DAYS = ENVIRONMENT.retention_chats_days
 RETENTION_CALLS_DAYS = ENVIRONMENT.retention_calls_days
+RETENTION_AGENT_DAYS = ENVIRONMENT.retention_agent_days
+RETENTION_AUDIT_DAYS = ENVIRONMENT.retention_audit_days
+AUDIT_KEYS = (
+    [key.strip() for key in ENVIRONMENT.audit_keys.get_secret_value().split(",")] if ENVIRONMENT.audit_keys else []
+)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
 SESSION_COOKIE_HTTPONLY = True

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from config.admin import ReadOnlyAdmin
-from data_agent.models import AuditEvent, Session, Share, Step, VerifiedQuestion
+from data_agent.models import AuditCheckpoint, AuditEvent, Session, Share, Step, VerifiedQuestion
 
 
 @admin.register(AuditEvent)
@@ -13,6 +13,13 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("id", "at", "kind", "person", "address", "question", "rows", "duration_ms")
     list_filter = ("kind", "at")
     search_fields = ("person", "question", "sql", "fingerprint")
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(ReadOnlyAdmin):
+    """What stands in place of removed rows of the log."""
+
+    list_display = ("id", "at", "last_id", "removed", "key_id")
 
 
 @admin.register(Session)

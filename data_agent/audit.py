@@ -3,7 +3,8 @@
 Each row carries the hash of the one before it, so a change, an insertion or a gap breaks the chain. Rows are written
 one after the other under an advisory lock, in the transaction of the transition that they describe: neither is ever
 there without the other. Cutting off the newest rows leaves a whole chain; who must notice that too notes down the last
-hash, which `manage.py verify_audit` prints.
+hash, which `manage.py verify_audit` prints. The oldest rows may go in favour of a signed checkpoint
+(`data_agent.checkpoints`), from which the chain goes on.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Any, Literal, get_args
 from django.db import connection, transaction
 from django.utils import timezone
 
-from data_agent import metrics
+from data_agent import checkpoints, metrics
 from data_agent.models import AuditEvent, Step
 
 Kind = Literal[
@@ -65,12 +66,18 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Whether the chain holds: `checked` rows did; `broken_id` is the first that does not, None where all do."""
+    """Whether the chain holds: `checked` rows did; `broken_id` is the first that does not, None where all do.
+
+    `removed` rows went before them, in favour of checkpoints; where one of those is not to be believed, `broken` says
+    so, and `broken_id` is its.
+    """
 
     checked: int
     last_hash: str
     broken_id: int | None = None
     problem: str = ""
+    removed: int = 0
+    broken: Literal["row", "checkpoint"] = "row"
 
 
 def record(
@@ -110,7 +117,7 @@ def record(
             bytes=size,
             duration_ms=duration_ms,
             error=clean(error),
-            previous_hash=previous or FIRST_HASH,
+            previous_hash=previous or checkpoints.last_hash() or FIRST_HASH,
         )
         event.hash = digest(event)
         event.save(force_insert=True)
@@ -134,8 +141,11 @@ def record_step(kind: Kind, person: Person, step: Step, **details: Any) -> Audit
 
 
 def verify() -> Verification:
-    """Walk the whole log and check every link."""
-    previous = FIRST_HASH
+    """Walk the whole log, from its checkpoints on, and check every link."""
+    start = checkpoints.start()
+    if start.broken_id is not None:
+        return Verification(0, FIRST_HASH, start.broken_id, start.problem, broken="checkpoint")
+    previous = start.last_hash or FIRST_HASH
     checked = 0
     for event in AuditEvent.objects.order_by("id").iterator(chunk_size=1000):
         if event.previous_hash != previous:
@@ -144,7 +154,7 @@ def verify() -> Verification:
             return Verification(checked, previous, event.pk, "its content was changed")
         previous = event.hash
         checked += 1
-    return Verification(checked, previous)
+    return Verification(checked, previous, removed=start.removed)
 
 
 def digest(event: AuditEvent) -> str:

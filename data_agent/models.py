@@ -258,3 +258,28 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.kind}"
+
+
+class AuditCheckpoint(models.Model):
+    """What stands in place of the removed head of the log; written by `data_agent.checkpoints` alone.
+
+    Made by SQL in the migration, for the same reasons.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    last_id = models.BigIntegerField()
+    last_hash = models.TextField()
+    removed = models.BigIntegerField()
+    previous_signature = models.TextField()
+    key_id = models.TextField()
+    signature = models.TextField()
+
+    class Meta:
+        db_table = "da_audit_checkpoint"
+        managed = False
+        ordering = ("-id",)
+        verbose_name = "audit checkpoint"
+
+    def __str__(self) -> str:
+        return f"{self.id}: up to {self.last_id}"

@@ -149,3 +149,13 @@ def _written(default: object) -> str:
     if isinstance(default, tuple):
         return ",".join(default)
     return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_rows_of_the_audit_log_are_removed_only_where_a_checkpoint_can_be_signed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RETENTION_AUDIT_DAYS", "400")
+    with pytest.raises(ConfigurationError, match="AUDIT_KEYS is not set"):
+        env.load()
+    monkeypatch.setenv("AUDIT_KEYS", "a key of the tests, long enough for all")
+    assert env.load().retention_audit_days == 400

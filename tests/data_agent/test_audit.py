@@ -14,6 +14,7 @@ from data_agent.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TRIGGERS = ("da_audit_event_append_only", "da_audit_event_head_only")
 ADA = Person(7, "ada", "192.0.2.1")
 OLDER = [
     *("at", "kind", "session_id", "step_id", "person", "address", "question", "sql", "fingerprint", "verdict"),
@@ -79,19 +80,20 @@ def test_nobody_has_the_right_to_change_the_log_not_even_its_owner() -> None:
     assert granted.isdisjoint({"UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES"})
 
 
-def test_the_trigger_holds_in_every_replication_role() -> None:
+def test_the_triggers_hold_in_every_replication_role() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = 'da_audit_event_append_only'")
-        assert cursor.fetchone() == ("A",)
+        cursor.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = ANY (%s)", [list(TRIGGERS)])
+        assert cursor.fetchall() == [("A",), ("A",)]
 
 
 def _tamper(statement: str, parameters: list[object]) -> None:
     """Change the log as its owner could: they take the rights back and switch the trigger off."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("GRANT UPDATE, DELETE ON da_audit_event TO CURRENT_USER")
-        cursor.execute("ALTER TABLE da_audit_event DISABLE TRIGGER da_audit_event_append_only")
+        cursor.execute("ALTER TABLE da_audit_event DISABLE TRIGGER USER")
         cursor.execute(statement, parameters)
-        cursor.execute("ALTER TABLE da_audit_event ENABLE ALWAYS TRIGGER da_audit_event_append_only")
+        for trigger in TRIGGERS:
+            cursor.execute(f"ALTER TABLE da_audit_event ENABLE ALWAYS TRIGGER {trigger}")
         cursor.execute("REVOKE UPDATE, DELETE ON da_audit_event FROM CURRENT_USER")
 
 

@@ -9,30 +9,37 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import pruning
 from config.pruning import Plan
+from data_agent.checkpoints import CannotRemove
 from kafka_chat.console import Bar, table
 
 log = structlog.get_logger(__name__)
 
 _EPILOG = """\
-How long each kind is kept is said by RETENTION_CHATS_DAYS and RETENTION_CALLS_DAYS; 0 keeps it for ever.
+How long each kind is kept is said by RETENTION_CHATS_DAYS, RETENTION_CALLS_DAYS and RETENTION_AGENT_DAYS; 0 keeps it
+for ever.
 
 Nothing is deleted before it has been shown: on a terminal you are asked, elsewhere --yes does it. It may run beside
 everything else, be interrupted and be run again: rows go in small transactions, nobody waits for them, and a question
 that has no answer yet is never touched.
 
-What is not here: the data agent's audit log is kept whole; Kafka deletes what is in its topics by their retention.ms;
-`manage.py clearsessions` deletes sign-ins that have expired.
+--audit is about the data agent's audit log alone (RETENTION_AUDIT_DAYS). A checkpoint that is signed with AUDIT_KEYS
+takes the place of the rows, so that `manage.py verify_audit` goes on from there. It needs the DATABASE_URL of the
+table's owner, which the web server and the workers should not have.
+
+What is not here: Kafka deletes what is in its topics by their retention.ms; `manage.py clearsessions` deletes sign-ins
+that have expired.
 
 examples:
   manage.py prune --dry-run
-  manage.py prune --yes        (each night)
+  manage.py prune --yes            (each night)
+  manage.py prune --audit --yes    (as the owner)
 """
 
 
 class Command(BaseCommand):
     """Deletes what is older than it need be, after showing how much that is."""
 
-    help = "Deletes chats and calls of models that are older than the settings say."
+    help = "Deletes chats, analyses and calls of models that are older than the settings say."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         """Keep the lines of the text below the options."""
@@ -42,13 +49,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Describe the options."""
+        parser.add_argument("--audit", action="store_true", help="the head of the data agent's audit log, instead")
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--dry-run", action="store_true", help="show what would be deleted, and delete nothing")
         how.add_argument("--yes", action="store_true", help="delete it, without asking")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Show what is too old, and delete it where that is wanted."""
-        plans = pruning.plan()
+        plans = pruning.plan([pruning.AUDIT] if options["audit"] else None)
         self.stdout.write(table(("what", "kept", "from before", "rows"), [_line(each) for each in plans]))
         total = sum(each.rows for each in plans)
         if not total:
@@ -70,6 +78,8 @@ class Command(BaseCommand):
                         bar.show(deleted)
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. Deleted rows: {deleted}. Run it again for the rest.") from None
+        except CannotRemove as error:
+            raise CommandError(f"{error} Deleted rows: {deleted}.") from None
         log.info("old rows were deleted", rows=deleted)
         left = f" In use, and left for next time: {total - deleted}." if deleted < total else ""
         self.stdout.write(f"Deleted rows: {deleted}.{left}")

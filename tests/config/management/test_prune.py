@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,6 +18,7 @@ from config import pruning, visitors
 from config.env import SHORTEST_RETENTION
 from config.ids import first_id
 from config.pruning import KINDS
+from data_agent.models import Session, State, Step
 from kafka_chat.models import ChatMessage as Question
 from kafka_chat.models import OutboxEntry, Status
 from llm import memory_store
@@ -33,7 +35,7 @@ DAY = timedelta(days=1)
 def nobody_to_ask(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """No terminal, and settings that do not depend on the defaults."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    settings.RETENTION_CHATS_DAYS, settings.RETENTION_CALLS_DAYS = 40, 400
+    settings.RETENTION_CHATS_DAYS, settings.RETENTION_CALLS_DAYS, settings.RETENTION_AGENT_DAYS = 40, 400, 200
 
 
 def _prune(*arguments: str) -> str:
@@ -85,12 +87,23 @@ def _start(age: timedelta) -> ConversationStart:
     return ConversationStart.objects.create(visitor_id=uuid.uuid4(), after=_id(age))
 
 
+def _analysis(age: timedelta, latest: timedelta | None = None) -> Session:
+    owner, _ = User.objects.get_or_create(username="ada")
+    session = Session.objects.create(id=_id(age), owner=owner, title="How many?")
+    step = _id(latest or age)
+    Step.objects.create(
+        id=step, session=session, number=1, thread=step, state=State.ANSWERED, question="?", proposed_to=owner
+    )
+    return session
+
+
 MAKE: dict[str, tuple[Callable[[timedelta], Any], int]] = {
     "Kafka chat: questions and answers": (_question, 40),
     "Kafka chat: messages that were sent": (_sent, 40),
     "WebSocket chat: questions and answers": (_run, 40),
     "WebSocket chat: where conversations begin": (_start, 40),
     "Ledger of model calls": (_call, 400),
+    "Data agent: conversations": (_analysis, 200),
 }
 
 
@@ -99,7 +112,7 @@ def test_of_every_kind_goes_what_is_older_than_its_setting_and_no_more() -> None
     old = [make(days * DAY + timedelta(minutes=1)) for make, days in MAKE.values()]
     young = [make(days * DAY - timedelta(minutes=1)) for make, days in MAKE.values()]
     said = _prune("--yes")
-    assert "Deleted rows: 5.\n" in said
+    assert "Deleted rows: 6.\n" in said
     for row in old:
         assert not type(row).objects.filter(pk=row.pk).exists()
     for row in young:
@@ -138,6 +151,13 @@ def test_an_open_question_stays_however_old_it_is() -> None:
         _question(900 * DAY, status)
     _prune("--yes")
     assert set(Question.objects.values_list("pk", flat=True)) == kept
+
+
+def test_a_conversation_with_the_agent_is_as_old_as_its_latest_question() -> None:
+    gone, kept = _analysis(900 * DAY), _analysis(900 * DAY, latest=DAY)
+    _prune("--yes")
+    assert list(Session.objects.values_list("pk", flat=True)) == [kept.pk]
+    assert not Step.objects.filter(session_id=gone.pk).exists()
 
 
 def test_what_somebody_else_holds_is_left_for_the_next_time_and_nobody_waits() -> None:
