@@ -57,6 +57,13 @@ class Servers:
         settings: dict[str, str] = json.loads(line)
         return settings
 
+    def processes(self) -> list[psutil.Process]:
+        """Return the servers' processes and the one that looks after them."""
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        return []
+
     def stop(self) -> None:
         """Stop the servers and delete what they wrote, if that has not been done."""
         assert self._process.stdin is not None

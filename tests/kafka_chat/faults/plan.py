@@ -3,13 +3,10 @@
 All of it is drawn from one seed, so that a run can be repeated. What the operating system makes of it is its own.
 """
 
-import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-Kind = Literal["answer", "relay", "persist", "web", "broker"]
+from tests.kafka_chat.faults.system import QUICK, Kind, Shape
 
 # Questions that one visitor asks.
 _EACH = 5
@@ -61,9 +58,10 @@ class Plan:
         """How many are asked."""
         return sum(map(len, self.visitors))
 
-    def write_script(self, path: Path) -> None:
-        """Write what the scripted provider answers."""
-        path.write_text(json.dumps(self.scenes))
+    @property
+    def shape(self) -> Shape:
+        """The system that it happens to."""
+        return Shape(name=f"faults-{self.seed}", processes=self.processes, scenes=self.scenes, settings=QUICK)
 
 
 def draw(seed: int, questions: int) -> Plan:

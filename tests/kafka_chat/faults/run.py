@@ -52,7 +52,7 @@ async def run(seed: int, questions: int, broker: Broker) -> Summary:
     plan = plans.draw(seed, questions)
     summary = Summary(seed, broker, plan.questions)
     begun = time.monotonic()
-    async with running(plan, broker) as system:
+    async with running(plan.shape, broker) as system:
         await asyncio.to_thread(verdict.note_ends, system.database_url)
         deadline = time.monotonic() + plan.asking * 2 + _PATIENCE
         visitors = [Visitor(number, system.url, deadline) for number in range(len(plan.visitors))]

@@ -1,6 +1,7 @@
 """The processes of a run: servers, broker, web and workers, each with a log of its own."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -8,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self
+
+import psutil
 
 from config.embedded import kafka, ports
 from config.embedded.probes import answers_http
@@ -20,19 +24,35 @@ from config.embedded.processes import Child, Program, until_ready
 from config.embedded.state import State
 from config.env import BASE_DIR
 from tests import apache_kafka
-from tests.kafka_chat.faults.plan import Kind, Plan
 from tests.servers import Servers, process_environment
 
 Broker = Literal["embedded", "apache"]
+# A worker has all roles, those named after a role that one.
+Kind = Literal["worker", "answer", "relay", "persist", "web", "broker"]
 
 # So that a run does not wait long for what a dead process held.
-_QUICK = {"KAFKA_LEASE_SECONDS": "5", "KAFKA_UNCLAIMED_SECONDS": "8", "LLM_BREAKER_FAILURES": "100"}
+QUICK = {"KAFKA_LEASE_SECONDS": "5", "KAFKA_UNCLAIMED_SECONDS": "8", "LLM_BREAKER_FAILURES": "100"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What is run: how many processes of each kind beside one broker, and what the scripted provider answers.
+
+    `settings` go before those that every system has; `concurrency` is how many questions a worker answers at once.
+    """
+
+    name: str
+    processes: Mapping[Kind, int]
+    scenes: Sequence[Mapping[str, object]]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int = 8
+    demo_data: bool = False
 
 
 class System:
     """What runs. Use `running`."""
 
-    def __init__(self, plan: Plan, folder: Path, broker: Broker, servers: Servers, state: State) -> None:
+    def __init__(self, shape: Shape, folder: Path, broker: Broker, servers: Servers, state: State) -> None:
         self.folder = folder
         self.database_url = servers.settings["DATABASE_URL"]
         # Processes that ended although nobody had killed them: by themselves, or by a signal such as SIGSEGV.
@@ -44,16 +64,15 @@ class System:
         self._killed: set[int] = set()
         program, address = (apache_kafka if broker == "apache" else kafka).server(state)
         script = folder / "script.json"
-        plan.write_script(script)
-        port = ports.any_free()
-        self.url = f"http://{ports.HOST}:{port}"
-        self._env = process_environment(
+        script.write_text(json.dumps(shape.scenes))
+        # Those of the web processes; a process that takes the place of another has its port, too.
+        self.ports = [ports.any_free() for _ in range(shape.processes.get("web", 0))]
+        self.env = process_environment(
             servers.settings
             | address
-            | _QUICK
             | {
                 "ENV_FILE": os.devnull,
-                "SECRET_KEY": "a secret key of a fault test, which signs nothing of value",
+                "SECRET_KEY": "a secret key of a test's system, which signs nothing of value",
                 "LLM_CHAT": "scripted",
                 "LLM_SQL": "scripted",
                 "LLM_SCRIPTED_ANSWERS": str(script),
@@ -63,36 +82,72 @@ class System:
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONFAULTHANDLER": "1",
             }
+            | shape.settings
         )
-        self._programs: dict[Kind, Program] = {
-            "broker": program,
-            "web": self._python(
-                "web", "-m", "config.serve", "-v", "0", "-b", ports.HOST, "-p", str(port), _APPLICATION
-            ),
-            **{role: self._python(role, *_WORKER, role) for role in ("relay", "answer", "persist")},
-        }
-        self._numbers = plan.processes | {"broker": 1}
+        self._servers = servers
+        self._demo_data = shape.demo_data
+        self._programs: dict[Kind, list[Program]] = {"broker": [program]}
+        for kind, number in shape.processes.items():
+            concurrency = ("--concurrency", str(shape.concurrency)) if kind in ("worker", "answer") else ()
+            role = () if kind == "worker" else ("--role", kind)
+            self._programs[kind] = (
+                [self._web(port) for port in self.ports]
+                if kind == "web"
+                else [self._python(kind, "manage.py", "kafka_worker", *role, *concurrency)] * number
+            )
 
-    def _python(self, name: str, *arguments: str) -> Program:
-        ready = partial(answers_http, int(self.url.rpartition(":")[2]), "/healthz") if name == "web" else None
-        return Program(name=name, argv=(sys.executable, *arguments), cwd=BASE_DIR, env=self._env, ready=ready)
+    @property
+    def url(self) -> str:
+        """The site, at its first web process."""
+        return f"http://{ports.HOST}:{self.ports[0]}"
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Return the processes that run by name, those of a server together."""
+        found: defaultdict[str, list[psutil.Process]] = defaultdict(list)
+        for kind, children in self._children.items():
+            for number, child in enumerate(children, 1):
+                name = kind if len(self._programs[kind]) == 1 else f"{kind} {number}"
+                found[name] += _living(child.pid)
+        for process in self._servers.processes():
+            found[_SERVERS.get(process.name(), "supervisor")].append(process)
+        return found
+
+    def _web(self, port: int) -> Program:
+        endpoint = ("-v", "0", "-e", f"tcp:port={port}:interface={ports.HOST}:backlog=1024")
+        return self._python("web", "-m", "config.serve", *endpoint, "config.asgi:application", port=port)
+
+    def _python(self, name: str, *arguments: str, port: int | None = None) -> Program:
+        ready = partial(answers_http, port, "/healthz") if port else None
+        return Program(
+            name=name, argv=(sys.executable, *arguments), cwd=BASE_DIR, env=self.env, ready=ready, ready_timeout=60
+        )
 
     async def start(self) -> Self:
         """Start everything; return when the site is served."""
-        await until_ready(await self._start("broker"))
-        await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "manage.py", "prepare", "--without-demo-data"],
-            cwd=BASE_DIR,
-            env=self._env,
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
-        kinds = [kind for kind, number in self._numbers.items() if kind != "broker" for _ in range(number)]
-        children = await asyncio.gather(*(self._start(kind) for kind in kinds))
-        await asyncio.gather(*map(until_ready, children))
+        await until_ready(await self._start("broker", *self._programs["broker"]))
+        await self.complete("manage.py", "prepare", *(() if self._demo_data else ("--without-demo-data",)))
+        starts = [
+            self._start(kind, program)
+            for kind, programs in self._programs.items()
+            if kind != "broker"
+            for program in programs
+        ]
+        await asyncio.gather(*map(until_ready, await asyncio.gather(*starts)))
         return self
+
+    async def complete(self, *arguments: str) -> str:
+        """Run a Python program of ours on this system to its end; return what it printed."""
+        completed = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, *arguments],
+            cwd=BASE_DIR,
+            env=self.env,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=180,
+        )
+        return completed.stdout
 
     async def kill(self, kind: Kind, pick: float, down: float) -> None:
         """End one of these processes with SIGKILL, and start another in its place some seconds later."""
@@ -104,7 +159,7 @@ class System:
         child.signal(signal.SIGKILL)
         await child.ended()
         await asyncio.sleep(down)
-        await self._start(kind)
+        await self._start(kind, child.program)
 
     async def stop(self) -> None:
         """End everything; the broker last."""
@@ -114,8 +169,7 @@ class System:
             child.signal(signal.SIGKILL)
         await asyncio.gather(*(child.ended() for child in children), *self._watches)
 
-    async def _start(self, kind: Kind) -> Child:
-        program = self._programs[kind]
+    async def _start(self, kind: Kind, program: Program) -> Child:
         if program.setup is not None:
             await program.setup()
         # Not interrupted in between, which would leave a process that nobody knows of.
@@ -138,7 +192,7 @@ class System:
         ended = self.crashes if (child.process.returncode or 0) < 0 else self.exits
         ended.append(f"{kind} {child.how_it_ended()}: {' / '.join(child.last_lines[-3:])}")
         self._children[kind].remove(child)
-        await self._start(kind)
+        await self._start(kind, child.program)
 
     def _log(self, name: str, line: str) -> None:
         with (self._logs / f"{name}.log").open("a") as log:
@@ -150,20 +204,27 @@ class System:
         return [line for line in lines if any(sign in line for sign in _SIGNS)]
 
 
-_APPLICATION = "config.asgi:application"
-_WORKER = ("manage.py", "kafka_worker", "--role")
+# What the processes of servers are called.
+_SERVERS = {"postgres": "postgres", "valkey-server": "valkey"}
 _SIGNS = ('"dead letter"', '"unexpected error"', '"handling failed', "Traceback", "never awaited")
 
 
+def _living(pid: int) -> list[psutil.Process]:
+    try:
+        return [psutil.Process(pid)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 @asynccontextmanager
-async def running(plan: Plan, broker: Broker) -> AsyncIterator[System]:
-    """Run the system of a plan. Its folder is deleted afterwards, unless the body raises."""
-    folder = Path(tempfile.mkdtemp(prefix=f"triptych-faults-{plan.seed}-"))
+async def running(shape: Shape, broker: Broker) -> AsyncIterator[System]:
+    """Run a system of this shape. Its folder is deleted afterwards, unless the body raises."""
+    folder = Path(tempfile.mkdtemp(prefix=f"triptych-{shape.name}-"))
     (folder / "logs").mkdir()
     servers = await asyncio.to_thread(Servers, "postgres", "valkey")
     try:
         with State(folder / "broker") as state:
-            system = System(plan, folder, broker, servers, state)
+            system = System(shape, folder, broker, servers, state)
             try:
                 yield await system.start()
             finally:
