@@ -105,6 +105,11 @@ class Browser:
         self._token = ""
         self.requests = 0
 
+    @property
+    def cookies(self) -> str:
+        """The cookies that it sends."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     async def open_page(self) -> None:
         """Get the page, with the cookies and the token of its form."""
         page = await self._main.request(self._message("GET", "/about/"))
@@ -148,7 +153,7 @@ class Browser:
 
     def _message(self, method: str, target: str, content: object = None, more: dict[str, str] | None = None) -> bytes:
         body = b"" if content is None else json.dumps(content).encode()
-        headers = {"Host": self._host, "Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        headers = {"Host": self._host, "Cookie": self.cookies}
         if body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body)), **(more or {})}
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items() if value)]
