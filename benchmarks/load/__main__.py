@@ -1,8 +1,8 @@
 """Load on the whole system: `make load`, or `python -m benchmarks.load`. Five minutes, 1,000 visitors.
 
 Seven in ten visitors use the WebSocket chat, two the Kafka chat with held polls, one the data agent with a person who
-approves at once. Each opens the page, thinks 20 to 60 s (as long as it takes to read an answer and to write a question),
-asks, is answered with 60 words at 20 words a second after 300 ms, and thinks again; all stay to the end. PostgreSQL,
+approves at once. Each opens the page, thinks 20 to 60 s (time to read an answer and to write a question), asks, is
+answered with 60 words at 20 words a second after 300 ms, and thinks again; all stay to the end. PostgreSQL,
 Valkey, the broker, web processes and workers run as they do in the deployment, on this machine, and so do the visitors:
 what they take of it is in the report.
 
