@@ -18,11 +18,14 @@ from markdown_it.rules_block import StateBlock, blockquote, list_block, table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from llm import highlighting
+
 _TAGS = {
     *("p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "pre", "code"),
-    *("em", "strong", "s", "a", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"),
+    *("em", "strong", "s", "a", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "span"),
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "code": {"class"}, "th": {"align"}, "td": {"align"}}
+_CLASSES = {"span": set(highlighting.CLASSES)}
 _SCHEMES = {"http", "https", "mailto"}
 # An answer stands below the page's own headings, of which the lowest is an h2.
 _LEVELS_ABOVE = 2
@@ -185,6 +188,7 @@ def _html(source: str, definitions: _Definitions) -> str:
         made,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
+        allowed_classes=_CLASSES,
         set_tag_attribute_values={"a": {"target": "_blank"}},
         url_schemes=_SCHEMES,
         link_rel="noopener noreferrer nofollow",
@@ -206,6 +210,10 @@ def _split(text: str, line: int) -> tuple[str, str]:
 def _leads_elsewhere(url: str) -> bool:
     # A link without a scheme would be one to a page of this site, which a model has no reason to make.
     return _ELSEWHERE.match(url) is not None
+
+
+def _highlighted(code: str, language: str, attributes: str) -> str:
+    return highlighting.highlight(code, language)
 
 
 def _bounded_blockquote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -265,7 +273,7 @@ def _adapt_to_page(state: StateCore) -> None:
             token.attrs = {"align": str(token.attrs["style"]).removeprefix("text-align:")}
 
 
-_parser = MarkdownIt("js-default", {"maxNesting": _DEEPEST}).disable("image")
+_parser = MarkdownIt("js-default", {"maxNesting": _DEEPEST, "highlight": _highlighted}).disable("image")
 _parser.validateLink = _leads_elsewhere  # type: ignore[method-assign]
 # Replacing a rule forgets which blocks it may interrupt: these are the parser's own lists.
 _parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})

@@ -20,6 +20,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(("ul", "li", "table", "thead", "tbody", "tr"), frozenset[str]()),
     "ol": frozenset({"start"}),
     "code": frozenset({"class"}),
+    "span": frozenset({"class"}),
     "th": frozenset({"align"}),
     "td": frozenset({"align"}),
     "a": frozenset({"href", "title", "rel", "target"}),
