@@ -32,11 +32,11 @@ class Exchange:
     """A question and its answer, as both panels show them. Durations are milliseconds since the question."""
 
     question: str
-    # Of the WebSocket chat: the ids of run and turn, and what the visitor thinks of the answer.
-    run: str = ""
+    # The id of the WebSocket chat's run or of the Kafka chat's message; only the former belong to turns.
+    run: str
     turn: str = ""
-    rating: str = ""
-    comment: str = ""
+    rating: str
+    comment: str
     # pending, answered, stopped, interrupted or failed
     state: str
     html: SafeString
@@ -136,6 +136,9 @@ def _of_question(row: Question) -> Exchange:
     state = row.status if row.status in ("answered", "failed", "stopped") else "pending"
     return Exchange(
         question=row.message,
+        run=str(row.message_id),
+        rating=row.rating,
+        comment=row.comment,
         state=state,
         html=_trusted(seen["html"]),
         poll_url=f"{reverse('kafka_chat:check_answer')}?message_id={row.message_id}" if state == "pending" else "",

@@ -22,10 +22,11 @@ class ChatMessageAdmin(ReadOnlyAdmin):
 
     list_display = (
         *("created_at", "status", "question", "category", "language", "provider", "attempts", "seconds", "failed_with"),
+        *("rating", "remark"),
     )
     list_filter = (
         *(daily.DayFilter, "status", daily.RetriedFilter, daily.ReasonFilter, "category", daily.LanguageFilter),
-        *(daily.SorterFilter, daily.ProviderFilter, "fallback"),
+        *(daily.SorterFilter, daily.ProviderFilter, "fallback", "rating", ("comment", admin.EmptyFieldListFilter)),
     )
     fieldsets = (
         (None, {"fields": ("status", "message", "response", "error", "category", "language", "categorised_by")}),
@@ -33,10 +34,11 @@ class ChatMessageAdmin(ReadOnlyAdmin):
             "When",
             {"fields": ("created_at", "picked_up_at", "first_token_at", "answered_at", "attempts", "lease_until")},
         ),
+        ("Rated", {"fields": ("rating", "comment", "rated_at")}),
         ("By whom", {"fields": ("provider", "model", "fallback", "prompt_tokens", "completion_tokens")}),
         ("Known as", {"fields": ("message_id", "session_id", "trace_id", "idempotency_key")}),
     )
-    search_fields = ("message_id", "trace_id", "message")
+    search_fields = ("message_id", "trace_id", "message", "comment")
     # The primary key is in the order of time.
     ordering = ("-message_id",)
     list_per_page = 50
@@ -60,6 +62,11 @@ class ChatMessageAdmin(ReadOnlyAdmin):
     def failed_with(self, row: ChatMessage) -> str:
         """Show the beginning of what the visitor was told."""
         return Truncator(row.error).chars(_EXCERPT)
+
+    @admin.display(description="comment")
+    def remark(self, row: ChatMessage) -> str:
+        """Show the beginning of what the visitor said about the answer."""
+        return Truncator(row.comment).chars(_EXCERPT)
 
     @admin.action(description="Ask the selected questions again", permissions=["ask_again"])
     def ask_again(self, request: HttpRequest, rows: QuerySet[ChatMessage]) -> HttpResponse | None:

@@ -4,11 +4,11 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.texts import MAX_LENGTH, Text
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Seconds; proxies commonly cut a request that is silent for 30.
 MAX_WAIT = 25
@@ -102,6 +102,35 @@ def read_stop(body: bytes) -> StopForm:
         return StopForm.model_validate_json(body or b"{}")
     except ValidationError:
         raise InvalidInput("invalid_stop", 'The request is not the expected JSON. Send {"seen": 12} or {}.') from None
+
+
+class RateForm(BaseModel):
+    """The body of `POST /api/chat/<message_id>/rating/`: what the visitor thinks of the answer; null takes it back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rating: Literal["up", "down"] | None
+    comment: Comment = ""
+
+
+_ABOUT_COMMENTS = {
+    "string_too_long": (
+        "message_too_long",
+        f"The comment has more than {MAX_COMMENT:,} characters. Please shorten it.",
+    ),
+    "value_error": ("unreadable_characters", "The comment has control characters in it. Please type it again."),
+}
+
+
+def read_rating(body: bytes) -> RateForm:
+    """Return the form in a request's body; raises InvalidInput."""
+    try:
+        return RateForm.model_validate_json(body)
+    except ValidationError as error:
+        first: Any = error.errors(include_input=False, include_url=False)[0]
+    if first["loc"] == ("comment",) and first["type"] in _ABOUT_COMMENTS:
+        raise InvalidInput(*_ABOUT_COMMENTS[first["type"]])
+    raise InvalidInput("invalid_rating", 'The request is not the expected JSON. Send {"rating": "up", "comment": "…"}.')
 
 
 def read_idempotency_key(value: str | None) -> str | None:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from config.ratings import Rated
 from kafka_chat.categories import Category
 
 # What a row's answer says until there is one.
@@ -27,7 +28,7 @@ OPEN = (Status.QUEUED, Status.GENERATING)
 WITH_ANSWER = (Status.ANSWERED, Status.STOPPED)
 
 
-class ChatMessage(models.Model):
+class ChatMessage(Rated):
     """One question and what became of it. `answered_at` says that the answer is ready."""
 
     # UUIDv7: in the order of time, which keeps the index compact.

@@ -1,4 +1,4 @@
-"""What happens to a question but for its answer: stopped, swept up, asked again, read back.
+"""What happens to a question but for its answer: stopped, swept up, asked again, read back, rated.
 
 Every transition is one conditional UPDATE, so that two workers, or one message delivered twice, change a row once.
 `asking` is about how it is asked, `claims` about who answers a question, `results` about what came of it.
@@ -16,6 +16,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from config import ratings
 from kafka_chat import endings, outbox, results, topics
 from kafka_chat.models import OPEN, PLACEHOLDER, WITH_ANSWER, ChatMessage, OutboxEntry, Status
 from llm.memory import MAX_TURNS, Turn
@@ -90,6 +91,12 @@ def history(session_id: uuid.UUID, limit: int = 20, *, before: uuid.UUID | None 
     if before is not None:
         rows = rows.filter(message_id__lt=before)
     return list(rows.order_by("-message_id")[:limit])[::-1]
+
+
+def rate(session_id: uuid.UUID, message_id: uuid.UUID, rating: str, comment: str) -> bool:
+    """Store what a visitor thinks of the answer to their question; returns whether there is such a finished one."""
+    mine = ChatMessage.objects.filter(message_id=message_id, session_id=session_id).exclude(status__in=OPEN)
+    return ratings.rate(mine, rating, comment)
 
 
 def turns(session_id: uuid.UUID) -> list[Turn]:

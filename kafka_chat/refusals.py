@@ -19,10 +19,15 @@ class UnknownMessage(Exception):
     """There is no such question, or it is somebody else's: which of both is not said."""
 
 
+class Unfinished(Exception):
+    """The question has no answer yet that could be rated."""
+
+
 # What `refusal_of` has words for; everything else is a fault of ours.
 EXPECTED = (
     InvalidInput,
     UnknownMessage,
+    Unfinished,
     BudgetExceeded,
     RequestDataTooBig,
     OperationalError,
@@ -48,6 +53,8 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(400, error.code, error.message)
         case UnknownMessage():
             return Refusal(404, "unknown_message", "There is no such question in this conversation.")
+        case Unfinished():
+            return Refusal(409, "not_finished", "This question has no answer yet. Please wait for it, then rate it.")
         case BudgetExceeded():
             return Refusal(429, error.code, error.public, error.retry_after)
         case RequestDataTooBig():

@@ -1,4 +1,4 @@
-"""The Kafka chat's HTTP API: ask, look whether there is an answer, read along, stop, read back. See openapi.json."""
+"""The Kafka chat's HTTP API: ask, look for the answer, read along, stop, rate, read back. See openapi.json."""
 
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,7 +18,7 @@ from config.visitors import visitor_of
 from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
-from kafka_chat.refusals import EXPECTED, Refusal, UnknownMessage, refusal_of
+from kafka_chat.refusals import EXPECTED, Refusal, Unfinished, UnknownMessage, refusal_of
 from kafka_chat.states import State, describe
 
 # Seconds after which a client should look again.
@@ -102,6 +102,19 @@ async def stop(request: HttpRequest, message_id: str) -> JsonResponse:
     return _show(describe(row), status=202 if row.status in OPEN else 200)
 
 
+@require_POST
+@never_cache
+@_errors_as_json
+async def rate(request: HttpRequest, message_id: str) -> JsonResponse:
+    """Keep what a visitor thinks of an answer of theirs, in place of what they thought."""
+    form = forms.read_rating(request.body)
+    visitor, question = visitor_of(request), _id_in_path(message_id)
+    if not await sync_to_async(questions.rate)(visitor, question, form.rating or "", form.comment):
+        _known(await asking.find(visitor, question))
+        raise Unfinished
+    return JsonResponse(form.model_dump())
+
+
 @require_GET
 @never_cache
 @_errors_as_json
@@ -112,7 +125,8 @@ async def history(request: HttpRequest) -> JsonResponse:
     rows = await sync_to_async(questions.history)(visitor_of(request), limit + 1, before=before)
     page = rows[-limit:]
     following = page[0].message_id if len(rows) > limit else None
-    return JsonResponse({"messages": [describe(row) for row in page], "next": following})
+    messages = [describe(row) | {"rating": row.rating or None, "comment": row.comment} for row in page]
+    return JsonResponse({"messages": messages, "next": following})
 
 
 @cache

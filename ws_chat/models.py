@@ -8,6 +8,8 @@ import uuid
 from django.db import models
 from uuid_utils.compat import uuid7
 
+from config.ratings import Rated
+
 
 class Status(models.TextChoices):
     """How a run ended."""
@@ -18,14 +20,7 @@ class Status(models.TextChoices):
     INTERRUPTED = "interrupted"
 
 
-class Rating(models.TextChoices):
-    """What a visitor thinks of an answer."""
-
-    UP = "up"
-    DOWN = "down"
-
-
-class ChatMessage(models.Model):
+class ChatMessage(Rated):
     """One run: a question and as much of the answer as was sent."""
 
     # UUIDv7: in the order of time, which keeps the index compact.
@@ -47,9 +42,6 @@ class ChatMessage(models.Model):
     first_token_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds from question to first text.")
     total_ms = models.PositiveIntegerField(help_text="Milliseconds from the question to the end.")
     trace_id = models.UUIDField(default=uuid.uuid4)
-    rating = models.CharField(max_length=4, choices=Rating, blank=True, help_text="What the visitor thinks of it.")
-    comment = models.TextField(blank=True, help_text="What the visitor says about it.")
-    rated_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,12 +8,13 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
+from config.ratings import Rating
 from llm import markdown, runs
 from llm.memory import Memory
 from llm.runs import Delta, End, RunInfo
 from ws_chat import protocol, transcript
 from ws_chat.generating import generations
-from ws_chat.models import ChatMessage, Rating, Status
+from ws_chat.models import ChatMessage, Status
 from ws_chat.records import Asked, Record
 from ws_chat.register import Latest, register
 

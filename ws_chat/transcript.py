@@ -4,9 +4,9 @@ import uuid
 
 from django.db.models import QuerySet, Subquery, UUIDField, Value
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from config import ratings
 from ws_chat.models import ChatMessage, ConversationStart
 
 # Turns of one page.
@@ -41,8 +41,7 @@ def find(visitor_id: uuid.UUID, run: uuid.UUID) -> ChatMessage | None:
 
 def rate(visitor_id: uuid.UUID, run: uuid.UUID, rating: str, comment: str) -> bool:
     """Store what a visitor thinks of their run, in place of what they thought; returns whether it has a row."""
-    mine = ChatMessage.objects.filter(visitor_id=visitor_id, run_id=run)
-    return mine.update(rating=rating, comment=comment, rated_at=timezone.now()) == 1
+    return ratings.rate(ChatMessage.objects.filter(visitor_id=visitor_id, run_id=run), rating, comment)
 
 
 def begin_anew(visitor_id: uuid.UUID) -> uuid.UUID:

@@ -104,6 +104,10 @@ export class Exchange {
     return this.element.dataset.pollUrl;
   }
 
+  get hasEnded() {
+    return !["pending", "streaming"].includes(this.element.dataset.state);
+  }
+
   wait(words) {
     if (this.element.dataset.state === "pending") this.answer.textContent = words;
   }
@@ -173,10 +177,9 @@ export class Exchange {
     const footnote = part(this.element, "footnote");
     footnote.textContent = this.facts().join(" · ");
     footnote.hidden = footnote.textContent === "";
-    const hasEnded = state !== "pending" && state !== "streaming";
-    part(this.element, "tools").hidden = !hasEnded;
+    part(this.element, "tools").hidden = !this.hasEnded;
     part(this.element, "copy").hidden = this.answer.textContent.trim() === "";
-    if (hasEnded) dressCode(this.answer, (words) => this.conversation.announce(words));
+    if (this.hasEnded) dressCode(this.answer, (words) => this.conversation.announce(words));
     this.conversation.toEnd();
   }
 

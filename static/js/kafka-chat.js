@@ -7,6 +7,7 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Pace } from "./kafka-pace.js";
 import { Backoff, pause } from "./pause.js";
+import { Tools } from "./tools.js";
 
 const HOLD = 20; // seconds that the server may hold a request until there is an answer
 const PATIENCE = 35_000; // milliseconds after which a held request counts as lost
@@ -14,6 +15,7 @@ const HELD = 1_000; // milliseconds from which on a request counts as held
 const CUT = 2; // held requests of a question that were cut or not held, after which the others are not held
 const FINISHED = ["answered", "failed", "stopped"];
 const NOT_STOPPED = "The answer could not be stopped";
+const NOT_RATED = "The server cannot be reached. Please try again in a moment.";
 const UNREACHABLE = "The server cannot be reached. Your text is kept; please send it again in a moment.";
 
 export class KafkaChat {
@@ -28,7 +30,9 @@ export class KafkaChat {
     this.following = null; // the id of the question whose answer is waited for
     this.earlier = Promise.resolve(); // what becomes of the questions before the next one
     this.composer = new Composer(panel, (text) => this.ask(text));
+    this.tools = new Map(); // by exchange
     for (const exchange of this.conversation.exchanges) {
+      this.equip(exchange);
       if (exchange.pollUrl) this.watch(exchange, exchange.pollUrl);
     }
     this.say();
@@ -39,18 +43,56 @@ export class KafkaChat {
     if (this.key?.text !== text) this.key = { text, value: randomKey() };
     let response;
     try {
-      response = await fetch("/api/chat/", {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-CSRFToken": this.token, "Idempotency-Key": this.key.value },
-        body: JSON.stringify({ message: text }),
-      });
+      response = await this.post("/api/chat/", { message: text }, { "Idempotency-Key": this.key.value });
     } catch {
       throw new Refusal(UNREACHABLE);
     }
     const body = await read(response);
     if (!response.ok) throw new Refusal(body?.error?.message ?? UNREACHABLE);
     this.key = null;
-    this.watch(this.conversation.add(text), body.poll_url);
+    const exchange = this.conversation.add(text);
+    exchange.element.dataset.run = body.message_id;
+    this.equip(exchange);
+    this.watch(exchange, body.poll_url);
+  }
+
+  // What was asked stays in the log and in the page: asked again or edited, it is the next question.
+  equip(exchange) {
+    const question = () => part(exchange.element, "question").textContent;
+    const tools = new Tools(exchange, {
+      again: () => this.again(question()),
+      edit: () => this.composer.edit(question(), () => {}),
+      rate: (id, rating, comment) => {
+        this.rate(tools, id, rating, comment);
+        return true;
+      },
+    });
+    this.tools.set(exchange, tools);
+  }
+
+  async again(text) {
+    if (this.composer.sending) return;
+    const reason = await this.composer.deliver(text);
+    if (reason !== null) this.composer.refuse(reason);
+  }
+
+  async rate(tools, id, rating, comment) {
+    try {
+      const response = await this.post(`/api/chat/${id}/rating/`, { rating, comment });
+      const body = await read(response);
+      if (response.ok) tools.rated(body.rating, body.comment);
+      else tools.refused(body?.error?.message ?? NOT_RATED);
+    } catch {
+      tools.refused(NOT_RATED);
+    }
+  }
+
+  post(url, body, headers = {}) {
+    return fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": this.token, ...headers },
+      body: JSON.stringify(body),
+    });
   }
 
   async watch(exchange, url) {
@@ -79,11 +121,7 @@ export class KafkaChat {
     this.stopButton.disabled = true;
     let stopped = false;
     try {
-      const response = await fetch(`/api/chat/${id}/stop/`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-CSRFToken": this.token },
-        body: "{}",
-      });
+      const response = await this.post(`/api/chat/${id}/stop/`, {});
       stopped = response.ok;
     } catch {
       // Said below. The answer itself comes, or is asked for, as before.
@@ -133,6 +171,8 @@ export class KafkaChat {
   say(words, tone) {
     this.connection.textContent = words ?? (this.waiting ? "Waiting for a worker's answer" : "Ready");
     this.connection.dataset.tone = tone ?? (this.waiting ? "wait" : "good");
+    const last = this.conversation.exchanges.at(-1);
+    for (const [exchange, tools] of this.tools) tools.setLast(exchange === last && exchange.hasEnded);
   }
 }
 

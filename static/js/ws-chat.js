@@ -7,8 +7,8 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
+import { Tools } from "./tools.js";
 import { Earlier } from "./ws-earlier.js";
-import { Tools } from "./ws-tools.js";
 
 const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed", interrupted: "interrupted" };
 const PAUSED = "Paused, because nobody was here for a while. It goes on when you write";

@@ -1,4 +1,4 @@
-"""The WebSocket chat in a browser: asked again, edited, rated, copied, begun anew, and read back."""
+"""What is done with answers in a browser: asked again, edited, rated, copied, begun anew, and read back."""
 
 import re
 from typing import Literal
@@ -65,6 +65,28 @@ def test_the_last_question_is_edited_and_the_draft_comes_back(page: Page, size: 
     expect(field).to_have_value("my draft")
 
 
+def test_in_the_kafka_chat_asking_again_and_editing_ask_the_next_question(page: Page) -> None:
+    open_chats(page)
+    exchanges = page.locator("#kafka-chat .exchange")
+    is_answered(send(page, "kafka-chat", "What is an otbox?"))
+    _tool(exchanges.first, "again").click()
+    expect(exchanges).to_have_count(2)
+    is_answered(exchanges.last)
+    expect(_tool(exchanges.first, "again")).to_be_hidden()
+    field = page.locator("#kafka-chat-text")
+    field.fill("my draft")
+    _tool(exchanges.last, "edit").click()
+    expect(field).to_have_value("What is an otbox?")
+    field.fill("What is an outbox?")
+    field.press("Enter")
+    expect(exchanges).to_have_count(3)
+    expect(field).to_have_value("my draft")
+    is_answered(exchanges.last)
+    page.reload()
+    questions = [_tool(exchange, "question").inner_text() for exchange in exchanges.all()]
+    assert questions == ["What is an otbox?"] * 2 + ["What is an outbox?"]
+
+
 def test_a_second_tab_shows_the_new_version_in_the_same_place(page: Page, visit: BrowserContext) -> None:
     other = visit.new_page()
     for tab in (page, other):
@@ -81,11 +103,11 @@ def test_a_second_tab_shows_the_new_version_in_the_same_place(page: Page, visit:
         expect(_tool(each, "answer")).to_contain_text("You said: Hello again")
 
 
-@EVERY_SIZE
-def test_an_answer_is_rated_with_a_comment_changed_and_taken_back(page: Page, size: tuple[int, int]) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
+@pytest.mark.parametrize(("chat", "width"), [("kafka-chat", 1280), ("ws-chat", 390)])
+def test_an_answer_is_rated_with_a_comment_changed_and_taken_back(page: Page, chat: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
     open_chats(page)
-    exchange = send(page, "ws-chat", "Hello")
+    exchange = send(page, chat, "Hello")
     is_answered(exchange)
     # Its row is there a moment after its end.
     page.wait_for_timeout(300)

@@ -137,3 +137,12 @@ def test_nobody_adds_changes_or_deletes_a_question(operator: Client) -> None:
 def test_the_outbox_is_there_to_be_looked_at(operator: Client) -> None:
     OutboxEntry.objects.create(topic="chatbot-questions", key=b"k", value=b"{}")
     assert "chatbot-questions" in operator.get("/admin/kafka_chat/outboxentry/").content.decode()
+
+
+def test_ratings_are_listed_and_filtered_by(operator: Client) -> None:
+    for rating, comment in (("up", ""), ("down", "It is wrong."), ("", "")):
+        _answered(message=f"question rated {rating or 'not at all'}", rating=rating, comment=comment)
+    assert "It is wrong." in operator.get(QUESTIONS).content.decode()
+    for query in ("rating__exact=down", "comment__isempty=0", "q=wrong"):
+        found = operator.get(f"{QUESTIONS}?{query}").content.decode()
+        assert ("question rated down" in found, "question rated up" in found) == (True, False), query

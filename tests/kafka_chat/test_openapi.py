@@ -254,6 +254,31 @@ async def test_stopping(
     await operation(client, **ids)
 
 
+@_about("rate")
+async def test_rating(_name: str, operation: Operation, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = await _ask(client)
+    ids = {"message_id": asked["message_id"]}
+    good = {"rating": "up", "comment": "  Right.  "}
+    await operation(client, **ids, body=good)
+    await store(asked)
+    assert (await operation(client, **ids, body=good)).json() == {"rating": "up", "comment": "Right."}
+    (seen,) = (await Operation("history")(client)).json()["messages"]
+    assert (seen["rating"], seen["comment"]) == ("up", "Right.")
+    await operation(client, **ids, body={"rating": None})
+    (seen,) = (await Operation("history")(client)).json()["messages"]
+    assert (seen["rating"], seen["comment"]) == (None, "")
+    for comment in ("x" * 1001, "\0"):
+        await operation(client, **ids, body={"rating": "down", "comment": comment})
+    await operation(client, **ids, body={"rating": "sideways"})
+    await operation(client, **ids, body=b" " * 70_000)
+    await operation(client, message_id="no-id", body=good)
+    await operation(await newcomer(), **ids, body=good)
+    await operation(AsyncClient(enforce_csrf_checks=True), **ids, body=good)
+    assert (await Operation("history")(client)).json()["messages"] == [seen]
+    monkeypatch.setattr(questions, "rate", _away)
+    await operation(client, **ids, body=good)
+
+
 @_about("history")
 async def test_reading_back(
     _name: str, operation: Operation, client: AsyncClient, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-// What can be done with an answer of the WebSocket chat: ask for it again, edit its question, say what one thinks of it.
+// What can be done with an answer: ask for it again, edit its question, say what one thinks of it.
 
 import { part } from "./conversation.js";
 
@@ -61,7 +61,12 @@ export class Tools {
 
   // Only the last question can be asked again, and not while an answer is written.
   setLast(isLast) {
-    this.part("again").hidden = this.part("edit").hidden = !isLast;
+    const buttons = [this.part("again"), this.part("edit")];
+    // A focused button that disappears would lose the keyboard's place.
+    if (!isLast && buttons.includes(document.activeElement)) {
+      this.exchange.conversation.log.focus({ preventScroll: true });
+    }
+    for (const button of buttons) button.hidden = !isLast;
   }
 
   show() {
