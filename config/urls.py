@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import demo, health, metrics_views, model_views, operations, views
+from config import allowance, demo, health, metrics_views, model_views, operations, views
 from kafka_chat import letter_views
 from llm import circuit_views
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("about/", views.about, name="about"),
     path("", include("kafka_chat.urls")),
     path("", include("ws_chat.urls")),
+    path("api/budget/", allowance.remaining, name="budget"),
     path("data-agent/", include("data_agent.urls")),
     path("demo/<str:token>/", demo.sign_in, name="demo"),
     path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),

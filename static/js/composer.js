@@ -7,8 +7,14 @@ const NEARLY = 3600;
 const LOW_LINES = 8;
 const OCCUPIED = "This chat still has an answer on its way, or no connection. The question was not asked here.";
 
-// Thrown by whoever takes a message: it was not accepted, for the reason in the message.
-export class Refusal extends Error {}
+// Thrown by whoever takes a message: it was not accepted, for the reason in the message. Where it is accepted after a
+// wait, `retryAfter` is in seconds.
+export class Refusal extends Error {
+  constructor(message, retryAfter = null) {
+    super(message);
+    this.retryAfter = retryAfter;
+  }
+}
 
 export class Composer {
   // `send(text)` resolves when the message is accepted.
@@ -22,6 +28,7 @@ export class Composer {
     this.draft = `draft:${panel.id}`;
     this.open = true;
     this.sending = false;
+    this.waits = false; // whether what was refused may be sent after a wait
     this.suggested = null; // what was taken from the suggestions
     this.field.value ||= sessionStorage.getItem(this.draft) ?? "";
     this.form.addEventListener("submit", (event) => {
@@ -98,7 +105,7 @@ export class Composer {
     if (length(text) > LONGEST) {
       return this.refuse(`The message has more than ${LONGEST.toLocaleString("en")} characters. Please shorten it.`);
     }
-    if (!this.editing) this.form.dispatchEvent(new CustomEvent("asked", { detail: text }));
+    if (!this.editing) this.tell("asked", text);
     const reason = await this.deliver(text);
     if (reason !== null) return this.refuse(reason);
     if (this.editing) this.leave();
@@ -118,13 +125,33 @@ export class Composer {
     this.setSending(true);
     try {
       await this.send(text);
+      this.tell("accepted");
       return null;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
+      this.tell("refused", error);
+      this.waits = error.retryAfter !== null;
       return error.message;
     } finally {
       this.setSending(false);
     }
+  }
+
+  tell(name, detail) {
+    this.form.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  // The wait is over. Returns whether somebody waited here.
+  forgive() {
+    const waited = this.waits;
+    if (waited) this.hideRefusal();
+    return waited;
+  }
+
+  hideRefusal() {
+    this.waits = false;
+    this.refusal.hidden = true;
+    this.field.removeAttribute("aria-invalid");
   }
 
   refuse(sentence) {
@@ -146,8 +173,7 @@ export class Composer {
   }
 
   changed() {
-    this.refusal.hidden = true;
-    this.field.removeAttribute("aria-invalid");
+    this.hideRefusal();
     if (!this.editing) sessionStorage.setItem(this.draft, this.field.value);
     const count = length(this.field.value.trim());
     this.counter.hidden = count < NEARLY;

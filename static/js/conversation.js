@@ -143,6 +143,7 @@ export class Exchange {
     this.conversation.grow();
     const note = part(this.element, "note").textContent;
     this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
+    this.element.dispatchEvent(new CustomEvent("ended", { bubbles: true }));
   }
 
   show(facts) {

@@ -48,7 +48,10 @@ export class KafkaChat {
       throw new Refusal(UNREACHABLE);
     }
     const body = await read(response);
-    if (!response.ok) throw new Refusal(body?.error?.message ?? UNREACHABLE);
+    if (!response.ok) {
+      const wait = response.status === 429 ? Number(response.headers.get("Retry-After")) : null;
+      throw new Refusal(body?.error?.message ?? UNREACHABLE, wait);
+    }
     this.key = null;
     const exchange = this.conversation.add(text);
     exchange.element.dataset.run = body.message_id;

@@ -208,20 +208,20 @@ export class WsChat {
     this.update();
   }
 
-  refused({ code, message, run }) {
-    if (this.asked && run === this.asked.turn) return this.refuse(message);
+  refused({ code, message, run, retry_after: wait }) {
+    if (this.asked && run === this.asked.turn) return this.refuse(message, wait);
     // A stop that came after the end: that is on its way, or there. Anything else said of what has ended is a rating.
     if (code === "not_running") return;
     if (run && this.ended.has(run)) return this.toolsOf(run)?.refused(message);
     if (run && code === "unknown_run") return this.end(run, { state: "interrupted" });
     if (run && code === "unavailable") return setTimeout(() => this.ready && this.resume(run), AGAIN);
     if (run) return;
-    if (this.asked) this.refuse(message);
+    if (this.asked) this.refuse(message, wait);
     else this.composer.refuse(message);
   }
 
-  refuse(sentence) {
-    this.asked.reject(new Refusal(sentence));
+  refuse(sentence, wait) {
+    this.asked.reject(new Refusal(sentence, wait));
     this.asked = null;
   }
 

@@ -1,0 +1,91 @@
+// What the visitor may still ask, below each composer, and the wait where it is used up. All chats share one budget.
+
+import { part } from "./conversation.js";
+
+const UNTIL = "about:wait";
+const SOON = 300; // milliseconds in which several reasons to look make one look
+
+export class Budget {
+  constructor(...chats) {
+    this.chats = chats.map(({ composer, conversation }) => ({ composer, conversation, line: part(composer.form, "budget") }));
+    // Milliseconds since 1970; it survives a reload, as the draft does.
+    this.until = Number(sessionStorage.getItem(UNTIL) ?? 0);
+    this.looking = undefined;
+    this.counting = undefined;
+    for (const { composer, conversation } of this.chats) {
+      composer.form.addEventListener("accepted", () => this.lookSoon());
+      composer.form.addEventListener("refused", ({ detail }) => detail.retryAfter && this.wait(detail.retryAfter));
+      conversation.list.addEventListener("ended", () => this.lookSoon());
+    }
+    if (this.until > Date.now()) this.count();
+    else this.look();
+  }
+
+  lookSoon() {
+    this.looking ??= setTimeout(() => this.look(), SOON);
+  }
+
+  async look() {
+    clearTimeout(this.looking);
+    this.looking = undefined;
+    let words = "";
+    try {
+      const response = await fetch("/api/budget/");
+      if (response.ok) words = inWords(await response.json());
+    } catch {
+      // Nothing is said while nothing is known.
+    }
+    if (!this.counting) this.say(words);
+  }
+
+  wait(seconds) {
+    this.until = Date.now() + seconds * 1000;
+    sessionStorage.setItem(UNTIL, String(this.until));
+    this.count();
+  }
+
+  count() {
+    clearTimeout(this.counting);
+    const left = Math.ceil((this.until - Date.now()) / 1000);
+    if (left > 0) {
+      this.say(`You can ask again in ${clock(left)}`, "bad");
+      this.counting = setTimeout(() => this.count(), 1000);
+      return;
+    }
+    this.counting = undefined;
+    for (const { composer, conversation } of this.chats) {
+      if (composer.forgive()) conversation.announce("You can ask again.");
+    }
+    this.look();
+  }
+
+  say(words, tone = "") {
+    for (const { line } of this.chats) {
+      line.textContent = words;
+      line.dataset.tone = tone;
+      line.hidden = words === "";
+    }
+  }
+}
+
+// The window in which fewer questions are left, and the tokens, as far as there are limits.
+function inWords({ per_minute: minute, per_hour: hour, tokens_per_day: tokens }) {
+  const questions = [
+    [minute, "this minute"],
+    [hour, "this hour"],
+  ].filter(([left]) => left !== null);
+  const [fewest] = questions.sort(([one], [other]) => one - other);
+  return [fewest && `${counted(fewest[0])} left ${fewest[1]}`, tokens !== null && `${tokens.toLocaleString("en")} tokens today`]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function counted(questions) {
+  return `${questions || "No"} question${questions === 1 ? "" : "s"}`;
+}
+
+function clock(seconds) {
+  const two = (value) => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
+}
