@@ -155,7 +155,7 @@ class PriceAdmin(ModelAdmin):
 class ProfileAdmin(ModelAdmin):
     """The about page's one row: its list is its form."""
 
-    fields = ("owner", "greeting", "introduction", "suggestions")
+    fields = ("owner", "greeting", "introduction", "suggestions", "system_prompt")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Lead to the form."""

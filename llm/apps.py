@@ -1,6 +1,8 @@
-"""The provider layer as a Django app: the ledger of calls, and prices."""
+"""The provider layer as a Django app: the ledger of calls, prices, and how the about page presents itself."""
 
 from django.apps import AppConfig
+
+from config import draining
 
 
 class LLMConfig(AppConfig):
@@ -8,3 +10,11 @@ class LLMConfig(AppConfig):
 
     name = "llm"
     verbose_name = "Model calls"
+
+    def ready(self) -> None:
+        """Have each web process keep up with what staff set."""
+        # It needs the models, which are there only now.
+        from llm import profile
+
+        draining.at_start(profile.keep_up)
+        draining.before_exit(profile.stop)

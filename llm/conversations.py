@@ -12,11 +12,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import structlog
 from django.conf import settings
 
-from llm import memory, registry
+from llm import memory, persona, registry
 from llm.errors import BrokenAnswer, LLMError
 from llm.memory import MAX_TURNS, Memory, Turn
 from llm.memory_store import Store, new_token
-from llm.persona import SYSTEM_PROMPT
 from llm.shared_state import Away
 from llm.types import Message
 
@@ -69,7 +68,7 @@ class Conversation:
     def prompt(self, question: str, turn_id: str = "") -> tuple[Message, ...]:
         """Return what to send to the model for a question; an answer that its own turn had before does not count."""
         known = self._memory.without(turn_id)
-        return memory.prompt(known, question, persona=SYSTEM_PROMPT, budget=settings.LLM_MEMORY_TOKENS)
+        return memory.prompt(known, question, persona=persona.current(), budget=settings.LLM_MEMORY_TOKENS)
 
     def add(self, turn: Turn) -> None:
         """Remember a turn, for now in this process only; `save` is for the others.

@@ -1,14 +1,15 @@
 """The ledger of model calls, the prices that its costs come from, and how the about page presents itself."""
 
 from functools import cached_property
-from typing import get_args
+from typing import Any, get_args
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from config.env import PROVIDERS
+from llm import persona
 from llm.types import Purpose
 
 # Questions that a visitor may begin with, and characters of each: they are buttons.
@@ -170,6 +171,12 @@ class Profile(models.Model):
         help_text=f"Shown in an empty chat. One on each line, at most {MAX_SUGGESTIONS}.",
     )
 
+    system_prompt = models.TextField(
+        max_length=persona.LONGEST,
+        default=persona.DEFAULT,
+        help_text="What the models of both chats are told before every conversation. It counts within seconds.",
+    )
+
     class Meta:
         db_table = "llm_profile"
         verbose_name = verbose_name_plural = "about page"
@@ -177,6 +184,11 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return f"About page of {self.owner}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store it; in this process it counts at once."""
+        super().save(*args, **kwargs)
+        transaction.on_commit(lambda: persona.take(self.system_prompt))
 
     @classmethod
     def current(cls) -> "Profile":

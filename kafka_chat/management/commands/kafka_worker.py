@@ -17,6 +17,7 @@ from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
 from kafka_chat.outcomes import log_outcome
 from kafka_chat.worker import DRAIN_SECONDS, ROLES, Worker
+from llm import profile
 
 # Objects made since the last collection of garbage.
 _GARBAGE = 50_000
@@ -108,6 +109,7 @@ class Command(BaseCommand):
 
 
 async def _work(worker: Worker, console: Console, sign: Path | None) -> None:
+    profile.keep_up()
     beside = [watch(console, worker)] if console.live else []
     if sign is not None:
         beside.append(heartbeat.beat(sign, worker.is_well))
