@@ -9,10 +9,11 @@ class Config(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        """Register the checks, and have sign-ins counted."""
+        """Register the checks, and have sign-ins and statements counted."""
         from django.contrib import admin
 
-        from config import checks  # noqa: F401
+        from config import checks, counting  # noqa: F401
         from config.sign_ins import SignInForm
 
         admin.site.login_form = SignInForm
+        counting.install()

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg.pq import TransactionStatus
 
-from config import loops
+from config import counting, loops
 
 Row = tuple[Any, ...]
 
@@ -50,6 +50,7 @@ class Connections:
         connection = await self._take()
         try:
             cursor = await connection.execute(statement, parameters, prepare=True)
+            counting.note(statement)
             return await cursor.fetchall()
         finally:
             await self._give_back(connection)

@@ -1,4 +1,4 @@
-"""Does in one go what many ask for at the same time.
+"""Does in one go what many ask for at the same time; each counts its share of the statements (`config.counting`).
 
 Whoever comes first waits for nobody. Who comes while that is under way, or has only just been, goes along with the next
 go, together with all who wait then: the more there is to do, the less each costs.
@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
 
-from config import correlation
+from config import correlation, counting
+from config.counting import Counted
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,18 +32,20 @@ class Gathering(Generic[T, R]):
 
     def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
         self._work = work
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._waiting: deque[tuple[T, asyncio.Future[tuple[R, Counted]]]] = deque()
         self._going: asyncio.Task[None] | None = None
         # When the last go began, in the loop's time.
         self._begun_at = float("-inf")
 
     async def ask(self, item: T) -> R:
         """Return the result of an item; raises what the work on it raised."""
-        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        result: asyncio.Future[tuple[R, Counted]] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._going is None:
             self._going = asyncio.create_task(self._go())
-        return await result
+        value, share = await result
+        counting.add(share)
+        return value
 
     async def aclose(self) -> None:
         """Wait for what is under way; its askers may be gone."""
@@ -62,11 +65,12 @@ class Gathering(Generic[T, R]):
         finally:
             self._going = None
 
-    async def _settle(self, asked: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _settle(self, asked: Sequence[tuple[T, asyncio.Future[tuple[R, Counted]]]]) -> None:
         if not asked:
             return
         try:
-            results = await self._work([item for item, _ in asked])
+            with counting.counting() as counted:
+                results = await self._work([item for item, _ in asked])
         except Exception as error:
             if len(asked) > 1 and not isinstance(error, OperationalError | InterfaceError):
                 for one in asked:
@@ -82,4 +86,4 @@ class Gathering(Generic[T, R]):
         else:
             for (_, result), value in zip(asked, results, strict=True):
                 if not result.done():
-                    result.set_result(value)
+                    result.set_result((value, counted.share(1 / len(asked))))
