@@ -11,6 +11,9 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
+admin.site.site_header = admin.site.site_title = "Triptych"
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Shows rows, and lets nobody add, change or delete them: the apps do that, by their own rules."""
 

@@ -24,7 +24,8 @@ from llm import panels as llm_panels
 
 log = structlog.get_logger(__name__)
 
-PANELS: tuple[Panel, ...] = (*kafka_panels.PANELS, *llm_panels.PANELS)
+# What has plots comes below what is read at a glance.
+PANELS: tuple[Panel, ...] = tuple(sorted((*kafka_panels.PANELS, *llm_panels.PANELS), key=lambda panel: panel.is_wide))
 
 # Pages that have a list of their own: name, permission, address.
 _ELSEWHERE = (

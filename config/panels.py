@@ -28,6 +28,8 @@ class Panel:
     # What an operator reads instead where the server does not answer.
     silence: str
     begin: Callable[[], object] = _nothing
+    # Whether it takes the whole width, as plots do.
+    is_wide: bool = False
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class ChatMessageAdmin(ReadOnlyAdmin):
     """Questions, newest first, under the counts of the last days."""
 
     list_display = (
-        *("created_at", "status", "question", "category", "language", "provider", "attempts", "seconds", "failed_with"),
+        *("asked", "status", "question", "category", "language", "provider", "attempts", "seconds", "failed_with"),
         *("rating", "remark"),
     )
     list_filter = (
@@ -47,6 +47,11 @@ class ChatMessageAdmin(ReadOnlyAdmin):
 
     class Media:
         css: ClassVar = {"all": ("css/calls.css", "css/operations.css")}
+
+    @admin.display(description="asked, UTC", ordering="created_at")
+    def asked(self, row: ChatMessage) -> str:
+        """Show when, to the second."""
+        return f"{row.created_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="question")
     def question(self, row: ChatMessage) -> str:

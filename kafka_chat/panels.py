@@ -1,7 +1,6 @@
 """What the operators' page shows of the Kafka chat."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count
@@ -18,6 +17,7 @@ from kafka_chat.models import ChatMessage, Status
 FRESH = 1.0
 # Reasons for failures, the most frequent.
 _REASONS = 8
+_NONE = "\N{EN DASH}"
 
 
 def _ask_broker() -> tuple[list[Standing], int]:
@@ -45,7 +45,7 @@ def _waiting() -> Mapping[str, Any]:
             (Status(status).label, number, _questions(status__exact=status))
             for status, number in waiting.questions.items()
         ],
-        "oldest": timedelta(seconds=round(waiting.oldest)),
+        "oldest": _in_words(waiting.oldest) if any(waiting.questions.values()) else _NONE,
         "late": waiting.oldest > daily.LATE,
         "outbox": waiting.outbox,
     }
@@ -61,14 +61,22 @@ def _asked() -> Mapping[str, Any]:
             (
                 reason or "no reason is given",
                 number,
-                _questions(day=str(daily.DAYS), status__exact="failed", error=reason),
+                _questions(day=days, status__exact="failed", error=reason),
             )
             for reason, number in failed.order_by("-number", "error")[:_REASONS]
         ],
         "retried": retried,
-        "retried_link": _questions(day=str(daily.DAYS), retried="yes"),
+        "retried_link": _questions(day=days, retried="yes"),
         "days": daily.DAYS,
     }
+
+
+def _in_words(seconds: float) -> str:
+    """Return an age as people say it."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _questions(**filters: str) -> str:
@@ -100,6 +108,7 @@ PANELS = (
         permission=_MAY_SEE,
         template="admin/operations/questions.html",
         look=_asked,
+        is_wide=True,
         silence=_NO_DATABASE,
     ),
 )

@@ -32,7 +32,7 @@ class CallAdmin(ReadOnlyAdmin):
     """The ledger, newest first, under its totals."""
 
     list_display = (
-        *("started_at", "purpose", "provider", "model", "tokens", "usd", "first_token_ms", "total_ms", "outcome"),
+        *("started", "purpose", "provider", "model", "tokens", "usd", "first_token_ms", "total_ms", "outcome"),
         "fallback",
     )
     list_filter = (
@@ -53,6 +53,11 @@ class CallAdmin(ReadOnlyAdmin):
 
     class Media:
         css: ClassVar = {"all": ("css/calls.css",)}
+
+    @admin.display(description="started, UTC", ordering="started_at")
+    def started(self, call: Call) -> str:
+        """Show when, to the second."""
+        return f"{call.started_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="tokens, prompt + answer")
     def tokens(self, call: Call) -> str:
@@ -116,9 +121,12 @@ def _cell(value: object) -> object:
 class PriceAdmin(ModelAdmin):
     """The price table. A version that was applied to calls is there to be read."""
 
-    list_display = ("provider", "meant_for", "valid_from", "prompt_usd", "completion_usd", "applied_to", "note")
+    list_display = ("provider", "meant_for", "since", "prompt", "answer", "applied_to", "note")
     list_filter = ("provider",)
     search_fields = ("model",)
+
+    class Media:
+        css: ClassVar = {"all": ("css/calls.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
         """Count the calls, for the list."""
@@ -129,6 +137,21 @@ class PriceAdmin(ModelAdmin):
     def meant_for(self, price: Price) -> str:
         """Name the model."""
         return price.model or "every model"
+
+    @admin.display(description="since, UTC", ordering="valid_from")
+    def since(self, price: Price) -> str:
+        """Show from when on it holds, mostly the beginning of a day."""
+        return f"{price.valid_from:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+
+    @admin.display(description="prompt, a million tokens", ordering="prompt_usd")
+    def prompt(self, price: Price) -> str:
+        """Show what a million tokens of prompts cost."""
+        return summary.dollars(price.prompt_usd)
+
+    @admin.display(description="answer, a million tokens", ordering="completion_usd")
+    def answer(self, price: Price) -> str:
+        """Show what a million tokens of answers cost."""
+        return summary.dollars(price.completion_usd)
 
     @admin.display(description="calls")
     def applied_to(self, price: Price) -> int:

@@ -30,10 +30,19 @@ def _calls() -> Mapping[str, Any]:
 
 def _budgets() -> Mapping[str, Any]:
     limits: dict[str, Limits] = {
-        **{f"Session, {tier}": limits for tier, limits in settings.LLM_BUDGETS.items()},
-        "Network address": settings.LLM_BUDGET_ADDRESS,
+        **{f"{tier} session": limits for tier, limits in settings.LLM_BUDGETS.items()},
+        "network address": settings.LLM_BUDGET_ADDRESS,
     }
-    return {"limits": limits}
+    return {
+        "limits": [
+            (whom, *("no limit" if limit is None else f"{limit:,}" for limit in _in_order(limits)))
+            for whom, limits in limits.items()
+        ]
+    }
+
+
+def _in_order(limits: Limits) -> tuple[int | None, ...]:
+    return limits.per_minute, limits.per_hour, limits.tokens_per_day
 
 
 def _circuits() -> Mapping[str, Any] | None:
@@ -60,6 +69,7 @@ PANELS = (
         permission="llm.view_call",
         template="admin/operations/calls.html",
         look=_calls,
+        is_wide=True,
         silence="PostgreSQL does not answer. Calls are kept in memory meanwhile; reload this page when it is back.",
     ),
     Panel(
