@@ -21,7 +21,7 @@ class ChatMessageAdmin(ReadOnlyAdmin):
     """Questions, newest first, under the counts of the last days."""
 
     list_display = (
-        *("asked", "status", "question", "category", "language", "provider", "attempts", "seconds", "failed_with"),
+        *("asked", "status", "attempts", "seconds", "question", "failed_with", "category", "language", "provider"),
         *("rating", "remark"),
     )
     list_filter = (
