@@ -17,17 +17,21 @@ from daphne.cli import CommandLineInterface  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
 
-from config import draining, short_way  # noqa: E402
+from config import draining, ending, short_way  # noqa: E402
 from config.backpressure import PatientServer  # noqa: E402
 
 # Connections that wait to be accepted, where the endpoint does not say: a burst overflows Twisted's 50.
 _BACKLOG = 1024
+# Seconds that applications may take for their ends, and after which the process is gone: a request may wait in a thread
+# for a database that keeps silent. Whoever stops us kills after 25 s (`manage.py up`) or 30 s (the compose file).
+APPLICATION_SECONDS = 12.0
+END_SECONDS = 18.0
 # Objects made since the last collection of garbage. What is made for an answer is freed by its references alone.
 _GARBAGE = 50_000
 
 
 class OrderlyServer(PatientServer):
-    """Daphne with an end that cancels every application and waits for all of them.
+    """Daphne with an end that cancels every application, and waits for all of them as long as that has a limit.
 
     Daphne 4.2.3 stumbles over the first connection that has no application, such as the HTTP half of a WebSocket or one
     that a browser opened in advance; then it cancels none, and no run leaves its row. And it waits no longer than for
@@ -53,8 +57,10 @@ class OrderlyServer(PatientServer):
         ]
         for application in running:
             application.cancel()
-        ending = asyncio.gather(*running, draining.drain(), return_exceptions=True)
-        return Deferred.fromFuture(ending)
+        ending.within(END_SECONDS)
+        ends = asyncio.gather(*running, draining.drain(), return_exceptions=True)
+        # Not cancelled once more where it takes longer: what waits in a thread cannot be.
+        return Deferred.fromFuture(asyncio.ensure_future(asyncio.wait([ends], timeout=APPLICATION_SECONDS)))
 
 
 class CommandLine(CommandLineInterface):  # type: ignore[misc]

@@ -55,6 +55,7 @@ def _asked() -> Mapping[str, Any]:
     rows = daily.within(ChatMessage.objects.all(), str(daily.DAYS))
     failed = rows.filter(status=Status.FAILED).order_by().values_list("error").annotate(number=Count("*"))
     retried = rows.filter(attempts__gt=1).count()
+    days = str(daily.DAYS)
     return {
         "summary": daily.summary(rows, lambda filters: _questions(**filters)),
         "reasons": [

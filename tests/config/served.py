@@ -3,11 +3,18 @@
 import asyncio
 import gc
 import json
+import threading
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer HTTP with facts, and a WebSocket's list of sizes with texts of these sizes in bytes."""
+    """Answer HTTP with facts or not at all, and a WebSocket's list of sizes with texts of these sizes in bytes."""
+    if scope["type"] == "http" and scope["path"] == "/hangs":
+        # As a request does whose database has frozen: its thread waits, and a cancellation waits for the thread.
+        print("hangs", flush=True)
+        await sync_to_async(threading.Event().wait)()
     if scope["type"] == "http":
         loop = type(asyncio.get_running_loop())
         facts = {"loop": loop.__module__, "garbage": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import suppress
 import pytest
 from websockets.asyncio.client import connect
 
+from config.embedded import stack
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
 from tests.config.served import text_of
@@ -24,14 +26,18 @@ def port() -> Iterator[int]:
     port = any_free()
     command = ("-m", "config.serve", "-v", "0", "-p", str(port), "tests.config.served:application")
     server = subprocess.Popen([sys.executable, *command], cwd=BASE_DIR)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
-            break
-        time.sleep(0.05)
+    _until_it_serves(port)
     yield port
     server.terminate()
     assert server.wait(timeout=20) in (0, -15)
+
+
+def _until_it_serves(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+            return
+        time.sleep(0.05)
 
 
 def test_it_runs_on_uvloop_and_leaves_what_lasts_to_no_garbage_collection(port: int) -> None:
@@ -40,6 +46,35 @@ def test_it_runs_on_uvloop_and_leaves_what_lasts_to_no_garbage_collection(port: 
     assert facts["loop"].startswith("uvloop")
     assert facts["garbage"] == 50_000
     assert facts["frozen"] > 1000
+
+
+def test_it_ends_although_a_request_waits_for_a_server_that_keeps_silent() -> None:
+    port = any_free()
+    code = (
+        "import sys; from config import serve; serve.APPLICATION_SECONDS, serve.END_SECONDS = 0.5, 1.5; "
+        f"sys.argv = ['serve', '-v', '0', '-p', '{port}', 'tests.config.served:application']; "
+        "serve.CommandLine.entrypoint()"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        _until_it_serves(port)
+        with socket.create_connection(("127.0.0.1", port)) as waiting:
+            waiting.sendall(b"GET /hangs HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert server.stdout.readline() == "hangs\n"
+            server.terminate()
+            # Without an end of its own it would be there for ever.
+            assert server.wait(timeout=30) == 1
+    finally:
+        server.kill()
+        server.stdout.close()
+
+
+def test_whoever_stops_it_waits_longer_than_it_takes() -> None:
+    code = "from config import serve; print(serve.APPLICATION_SECONDS, serve.END_SECONDS)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
+    applications, end = map(float, shown.stdout.split())
+    assert applications < end < stack._GRACE
 
 
 def test_an_endpoint_has_room_for_a_burst_unless_it_says_how_much() -> None:
