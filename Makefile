@@ -26,7 +26,7 @@ model: $(VENV)/.run ## fetch a better local model (1.1 GB); goes on where it sto
 # The folder keeps others out: in a container, a file belongs to another account, and must be readable by that.
 secrets: ## make the passwords for docker compose; those that are there stay
 	@mkdir -p -m 700 deploy/secrets && cd deploy/secrets && umask 022 && \
-	for name in secret_key database_password analytics_database_password; do \
+	for name in secret_key database_password database_owner_password database_superuser_password analytics_database_password audit_keys; do \
 		[ -s $$name ] || head -c 48 /dev/urandom | base64 | tr -d '\n' > $$name; done && \
 	for name in llm_openai_api_key llm_gemini_api_key; do [ -e $$name ] || : > $$name; done
 	@echo 'They are in deploy/secrets. Put the key of a provider into its file there.'

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
 
 from config.env import BASE_DIR
 from tests.deployment.nginx import PROGRAM, Nginx, nginx
+from tests.deployment.separation import OWNER, separate
 from tests.kafka_chat.events import ServerEvent, read
 from tests.servers import ON_APACHE_KAFKA, Servers, process_environment
 from tests.ws_chat.web import Page, Web, settings_here
@@ -34,11 +36,14 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     """
     folder = tmp_path_factory.mktemp("deployed")
     servers = Servers("postgres", "valkey") if ON_APACHE_KAFKA else Servers("postgres", "kafka", "valkey")
+    addresses = separate(servers, folder)
     settings = settings_here() | servers.settings | {"TRUSTED_PROXIES": "1", "LLM_BUDGET_ADDRESS": "1000/minute"}
+    settings |= {"DATABASE_URL": addresses.application, "ANALYTICS_DATABASE_URL": addresses.analytics}
     environment = process_environment(settings | {"ENV_FILE": "/dev/null"})
     manage = (sys.executable, "manage.py")
     prepare = [*manage, "prepare", "--without-static-files", "--without-demo-data"]
-    subprocess.run(prepare, cwd=BASE_DIR, env=environment, check=True, capture_output=True, timeout=100)
+    owners = environment | {"DATABASE_URL": addresses.owner}
+    subprocess.run(prepare, cwd=BASE_DIR, env=owners, check=True, capture_output=True, timeout=100)
     with (folder / "workers.log").open("ab") as log:
         command = [*manage, "kafka_worker"]
         workers = [
@@ -147,7 +152,7 @@ async def test_the_application_sees_the_client_and_not_what_it_writes(proxy: Ngi
     here, claimed = "127.0.0.7", "203.0.113.9"
     transport = httpx.AsyncHTTPTransport(local_address=here)
     async with httpx.AsyncClient(base_url=proxy.url, transport=transport, timeout=60) as client:
-        client.headers |= {"X-Forwarded-For": claimed, "X-Request-ID": "named-by-a-client"}
+        client.headers.update({"X-Forwarded-For": claimed, "X-Request-ID": "named-by-a-client"})
         page = await client.get("/about/")
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
         await _ask(client, "Who am I?")
@@ -176,6 +181,34 @@ async def test_static_files_are_compressed_kept_for_ever_and_asked_for_once(
 async def test_metrics_are_nobodys_outside(proxy: Nginx, client: httpx.AsyncClient) -> None:
     assert (await client.get("/metrics")).status_code == 404
     assert (await proxy.logged("/metrics", 1))[0]["upstream"] == ""
+
+
+def test_who_serves_may_work_with_the_rows_but_owns_nothing_and_cannot_cut_the_log(deployed: dict[str, str]) -> None:
+    with psycopg.connect(deployed["DATABASE_URL"], autocommit=True) as served:
+        rights = {
+            table: (reads, adds, changes)
+            for table, reads, adds, changes in served.execute(
+                "SELECT relname, has_table_privilege(oid, 'SELECT'), has_table_privilege(oid, 'INSERT'),"
+                " has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')"
+                " FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            )
+        }
+        assert {name for name, allowed in rights.items() if allowed != (True, True, True)} == {
+            "da_audit_event",
+            "da_audit_checkpoint",
+        }
+        assert rights["da_audit_event"] == rights["da_audit_checkpoint"] == (True, True, False)
+        assert len(rights) > 20
+        for statement in (
+            "DELETE FROM da_audit_event",
+            "TRUNCATE da_audit_event",
+            "ALTER TABLE da_audit_event DISABLE TRIGGER ALL",
+            "CREATE TABLE x ()",
+            "CREATE ROLE x",
+            f"SET ROLE {OWNER}",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                served.execute(statement)
 
 
 # The last one: there are two web servers afterwards.
