@@ -5,6 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from config import demo, health, metrics_views, model_views, operations, own_data_views, views
 from config import allowance, demo, health, metrics_views, model_views, operations, views
 from kafka_chat import letter_views
 from llm import circuit_views
@@ -26,6 +27,9 @@ urlpatterns = [
     path("models/progress/", model_views.progress, name="models-progress"),
     path("models/fetch/", model_views.fetch, name="models-fetch"),
     path("models/cancel/", model_views.cancel, name="models-cancel"),
+    path("your-data/", own_data_views.page, name="own-data"),
+    path("your-data/conversations.json", own_data_views.export, name="own-data-export"),
+    path("your-data/erase/", own_data_views.erase, name="own-data-erase"),
     path("healthz", health.alive, name="healthz"),
     path("metrics", metrics_views.metrics, name="metrics"),
     path("readyz", health.ready, name="readyz"),

@@ -13,7 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from kafka_chat import questions, topics
+from kafka_chat import own_data, questions, topics
 from kafka_chat.claims import Claim, Claims
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.drafts import Draft
@@ -167,7 +167,7 @@ def _conversation(question: Question) -> Conversation:
     async def load() -> Sequence[Turn]:
         return await database_sync_to_async(questions.turns)(question.session_id)
 
-    return conversations.of(f"kafka:{question.session_id}", load)
+    return conversations.of(own_data.name_of(question.session_id), load)
 
 
 async def _open(draft: Draft, conversation: Conversation, claim: Claim) -> None:

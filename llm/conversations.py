@@ -209,6 +209,12 @@ def of(name: str, load: Load) -> Conversation:
     return conversation
 
 
+async def notes_of(name: str) -> str:
+    """Return the notes that stand for the older turns of a conversation. Raises Away where Redis cannot be reached."""
+    known = await Store(name).read()
+    return known.notes if known is not None else ""
+
+
 async def forget(name: str) -> None:
     """Delete what is remembered of a conversation; its rows are the app's. Raises Away where Redis cannot be reached.
 

@@ -14,9 +14,14 @@ from ws_chat.records import Record
 from ws_chat.register import register
 
 
+def name_of(visitor_id: uuid.UUID) -> str:
+    """Return under which name a visitor's conversation is remembered."""
+    return f"ws:{visitor_id}"
+
+
 def of(visitor_id: uuid.UUID) -> Conversation:
     """Return the visitor's conversation, which all their pages share."""
-    return conversations.of(f"ws:{visitor_id}", partial(database_sync_to_async(_stored), visitor_id))
+    return conversations.of(name_of(visitor_id), partial(database_sync_to_async(_stored), visitor_id))
 
 
 def turn_of(record: Record) -> Turn | None:
