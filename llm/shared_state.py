@@ -63,7 +63,7 @@ class _Line:
     def __init__(self) -> None:
         # Who waits for their turn waits for this process, not for Redis.
         self._waiting: deque[_Wanted] = deque()
-        self._trips: set[asyncio.Task[None]] = set()
+        self._trips: set[asyncio.Task[None] | None] = set()
         self.answered_at = 0.0
         self.away_until = 0.0
         self.away_said = False
@@ -80,11 +80,17 @@ class _Line:
         if len(self._waiting) == 1 and len(self._trips) < AT_ONCE:
             trip = asyncio.create_task(self._make_trips(client))
             self._trips.add(trip)
-            trip.add_done_callback(self._trips.discard)
         return await wanted.result
 
     async def _make_trips(self, client: redis.Redis) -> None:
         correlation.forget()
+        try:
+            await self._take_all(client)
+        finally:
+            # Not by a callback, which comes a moment later: who asks in that moment would wait for a trip that is over.
+            self._trips.discard(asyncio.current_task())
+
+    async def _take_all(self, client: redis.Redis) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
             asked_at = time.monotonic()

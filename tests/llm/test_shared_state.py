@@ -97,3 +97,11 @@ async def test_a_redis_that_comes_back_is_used_again(process, settings, monkeypa
         assert not there.away
     assert caplog.text.count("Redis is away") == 1
     assert caplog.text.count("Redis is back") == 1
+
+
+async def test_who_asks_at_the_moment_at_which_the_last_round_trip_ends_is_answered(process, monkeypatch):
+    monkeypatch.setattr(shared_state, "AT_ONCE", 1)
+    steady = process()
+    async with asyncio.timeout(30):
+        for number in range(20):
+            assert await steady.run(ECHO, ["k"], [number]) == [b"k", b"%d" % number]
