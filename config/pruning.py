@@ -4,7 +4,7 @@ Rows go in batches, each in a transaction of its own, so that no lock lasts, an 
 and the next one goes on. A row that somebody else holds is left for the next run: nobody waits.
 
 Ages are those of the ids where these are UUIDv7, which are in the order of time: the primary key finds old rows, and
-nothing reads the whole table.
+nothing reads the whole table. Timelines have an index of their own for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +23,7 @@ from data_agent.models import Session
 from kafka_chat.models import OPEN, OutboxEntry
 from kafka_chat.models import ChatMessage as Question
 from llm.models import Call
+from llm.timelines.models import Timeline
 from ws_chat.models import ChatMessage as Run
 from ws_chat.models import ConversationStart
 
@@ -104,6 +105,10 @@ def _starts(before: datetime) -> Rows:
     return ConversationStart.objects.filter(after__lt=first_id(before))
 
 
+def _timelines(before: datetime) -> Rows:
+    return Timeline.objects.filter(asked_at__lt=before)
+
+
 def _calls(before: datetime) -> Rows:
     return Call.objects.filter(call_id__lt=first_id(before))
 
@@ -118,6 +123,7 @@ KINDS = (
     Kind("Kafka chat: messages that were sent", "RETENTION_CHATS_DAYS", _outbox),
     Kind("WebSocket chat: questions and answers", "RETENTION_CHATS_DAYS", _runs),
     Kind("WebSocket chat: where conversations begin", "RETENTION_CHATS_DAYS", _starts),
+    Kind("Timelines of answers", "RETENTION_CHATS_DAYS", _timelines),
     Kind("Ledger of model calls", "RETENTION_CALLS_DAYS", _calls),
     Kind("Data agent: conversations", "RETENTION_AGENT_DAYS", _analyses),
 )

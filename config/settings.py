@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "channels",
     "config",
     "llm",
+    "llm.timelines",
     "kafka_chat",
     "ws_chat",
     "data_agent",

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("kafka_chat.urls")),
     path("", include("ws_chat.urls")),
     path("api/budget/", allowance.remaining, name="budget"),
+    path("", include("llm.timelines.urls")),
     path("data-agent/", include("data_agent.urls")),
     path("demo/<str:token>/", demo.sign_in, name="demo"),
     path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),

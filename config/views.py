@@ -32,6 +32,7 @@ class Exchange:
     """A question and its answer, as both panels show them. Durations are milliseconds since the question."""
 
     question: str
+    trace: str
     # The id of the WebSocket chat's run or of the Kafka chat's message; only the former belong to turns.
     run: str
     turn: str = ""
@@ -136,6 +137,7 @@ def _of_question(row: Question) -> Exchange:
     state = row.status if row.status in ("answered", "failed", "stopped") else "pending"
     return Exchange(
         question=row.message,
+        trace=str(row.trace_id),
         run=str(row.message_id),
         rating=row.rating,
         comment=row.comment,
@@ -152,6 +154,7 @@ def _of_run(row: Run) -> Exchange:
     states = {RunStatus.DONE.value: "answered", RunStatus.ERROR.value: "failed"}
     return Exchange(
         question=row.question,
+        trace=str(row.trace_id),
         run=str(row.run_id),
         turn=str(row.turn_id),
         rating=row.rating,

@@ -5,14 +5,16 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 
 import structlog
 from channels.db import database_sync_to_async
-from confluent_kafka import KafkaException
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from config import counting
 from kafka_chat import own_data, questions, topics
 from kafka_chat.claims import Claim, Claims
 from kafka_chat.clients import DeliveryFailed, Publisher
@@ -25,6 +27,7 @@ from llm.errors import LLMError
 from llm.memory import Turn
 from llm.meter import Meter
 from llm.runs import RunEnded, RunFull
+from llm.timelines import marks
 from llm.types import Request
 
 log = structlog.get_logger(__name__)
@@ -33,6 +36,8 @@ log = structlog.get_logger(__name__)
 TRIES = 3
 # Seconds before the second try; doubles, with jitter.
 _BACKOFF = 0.5
+# What its timeline keeps of an answer.
+_MARKED = {"provider", "model", "fallback", "prompt_tokens", "completion_tokens"}
 
 
 class Answering:
@@ -52,10 +57,18 @@ class Answering:
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         question = Question.decode(message.value())
+        with counting.counting() as counted:
+            try:
+                await self._handle(question, published=_made_at(message))
+            finally:
+                marks.note(question.trace_id, counted=counted)
+
+    async def _handle(self, question: Question, published: datetime | None) -> None:
         claim = await self._claims.take(question.message_id)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
             return
+        marks.note(question.trace_id, "picked_up", published=published)
         begin = time.monotonic()
         meter = Meter()
         try:
@@ -91,6 +104,8 @@ class Answering:
             await draft.close()
             raise
         answer = answer or _drafted(question, draft, stopped=True)
+        made = answer.model_dump(include=_MARKED)
+        marks.note(question.trace_id, "last_token", first_token=draft.first_token_at, **made)
         # Before it is published: then the next question may be begun at once, by any worker.
         await asyncio.gather(draft.close(), _remember(conversation, question, answer))
         return answer
@@ -126,6 +141,12 @@ class Answering:
             with suppress(KafkaException):
                 await asyncio.to_thread(topics.ensure)
             await asyncio.sleep(_BACKOFF)
+
+
+def _made_at(message: KafkaMessage) -> datetime | None:
+    """Return when the relay handed a message to the broker, or with `LogAppendTime` when the broker took it."""
+    kind, milliseconds = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 async def _ask(question: Question, request: Request, draft: Draft) -> Answer:

@@ -10,9 +10,10 @@ from functools import cache
 from django.db import IntegrityError
 from uuid_utils.compat import uuid7
 
-from config import database
+from config import counting, database
 from kafka_chat import outbox, results, topics
 from kafka_chat.models import ChatMessage
+from llm.timelines import marks
 
 
 async def ask(
@@ -46,8 +47,12 @@ async def find_asked(session_id: uuid.UUID, idempotency_key: str | None) -> Chat
 
 
 async def _first(column: str, value: object, session_id: uuid.UUID) -> ChatMessage | None:
-    for row in await database.rows(_selection(column), [value, session_id]):
-        return ChatMessage.from_db("default", _names(), row)
+    with counting.counting() as counted:
+        rows = await database.rows(_selection(column), [value, session_id])
+    for row in rows:
+        found = ChatMessage.from_db("default", _names(), row)
+        marks.note(found.trace_id, counted=counted)
+        return found
     return None
 
 

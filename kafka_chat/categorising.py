@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db.models import Q
 from pydantic import BaseModel, ValidationError
 
+from config import counting
 from config.embedded.recipes import SMALL
 from kafka_chat import categories, topics
 from kafka_chat.categories import MEANINGS, Category
@@ -25,6 +26,7 @@ from kafka_chat.messages import Question, UnreadableMessage
 from kafka_chat.models import OPEN, ChatMessage
 from llm import registry, tokens
 from llm.errors import LLMError
+from llm.timelines import marks
 from llm.types import Completion, Message, Request
 
 log = structlog.get_logger(__name__)
@@ -80,6 +82,13 @@ class Categorising:
             question = Question.decode(message.value())
         except UnreadableMessage:
             return
+        with counting.counting() as counted:
+            try:
+                await self._sort(question)
+            finally:
+                marks.note(question.trace_id, beside=counted)
+
+    async def _sort(self, question: Question) -> None:
         by, category, language = KEY_WORDS, categories.category_of(question.message), ""
         try:
             made = await self._ask(question)

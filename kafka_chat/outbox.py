@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -21,10 +22,12 @@ from django.db.models import AutoField, Model
 from django.utils import timezone
 from psycopg.rows import class_row
 
+from config.counting import Counted
 from kafka_chat import listening, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.messages import Envelope
 from kafka_chat.models import OutboxEntry
+from llm.timelines import marks
 
 log = structlog.get_logger(__name__)
 
@@ -147,6 +150,11 @@ class Relay:
             not_sent = [entry.id for entry, result in zip(entries, results, strict=True) if result is not None]
             if not_sent:
                 await cursor.execute(_TAKE_BACK, [not_sent])
+        # Those that were not sent are counted when they are.
+        marks.note_all(
+            (UUID(entry.headers["trace_id"]) for entry in entries if entry.id not in not_sent),
+            counted=Counted(writes=1),
+        )
         for result in results:
             if isinstance(result, BaseException):
                 raise result

@@ -4,9 +4,11 @@ import structlog
 from channels.db import database_sync_to_async
 from confluent_kafka import Message as KafkaMessage
 
+from config import counting
 from kafka_chat import endings, questions, results, topics
 from kafka_chat.messages import Answer
 from kafka_chat.results import Results
+from llm.timelines import marks
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,13 @@ class Persisting:
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         answer = Answer.decode(message.value())
+        with counting.counting() as counted:
+            try:
+                await self._store(answer)
+            finally:
+                marks.note(answer.trace_id, counted=counted)
+
+    async def _store(self, answer: Answer) -> None:
         stored = await self._results.store(answer)
         if stored is None:
             log.info("answer passed over, there is one already", message_id=str(answer.message_id))

@@ -18,6 +18,7 @@ from kafka_chat import messages, metrics, outbox, topics
 from kafka_chat.gathering import Gathering
 from kafka_chat.models import OPEN, ChatMessage, Status
 from kafka_chat.statements import Row, Statement
+from llm.timelines import marks
 
 # What a row keeps of its result, and of which type that is.
 _KEPT = {
@@ -146,6 +147,7 @@ def _stored(rows: Sequence[Row]) -> list[Stored]:
     stored = [Stored(ChatMessage.from_db("default", _FIELDS, row[:-1]), row[-1]) for row in rows]
     for each in stored:
         metrics.note_end(each.row)
+        marks.note(each.row.trace_id, "stored", outcome=each.row.status)
     return stored
 
 

@@ -9,17 +9,19 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, reverse
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from config import askers, correlation
+from config import askers, correlation, counting
 from config.visitors import visitor_of
 from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
 from kafka_chat.refusals import EXPECTED, Refusal, Unfinished, UnknownMessage, refusal_of
 from kafka_chat.states import State, describe
+from llm.timelines import marks
 
 # Seconds after which a client should look again.
 LOOK_AGAIN = 1
@@ -49,12 +51,17 @@ async def ask(request: HttpRequest) -> JsonResponse:
     """Accept a question: 202 with its id and where to look for the answer."""
     form = forms.read_ask(request.body)
     key = forms.read_idempotency_key(request.headers.get("Idempotency-Key"))
-    asker = await askers.of_request(request)
-    row = await admission.ask(asker, visitor_of(request), form.message, idempotency_key=key)
+    arrived, visitor = timezone.now(), visitor_of(request)
+    with counting.counting() as counted:
+        asker = await askers.of_request(request)
+        row = await admission.ask(asker, visitor, form.message, idempotency_key=key)
+    if row.created_at >= arrived:
+        marks.note(row.trace_id, "written", accepted=arrived, counted=counted, chat="kafka", owner=visitor)
     correlation.bind(message_id=row.message_id, trace_id=row.trace_id)
     message_id = str(row.message_id)
     where = {name: address.replace(_AN_ID, message_id) for name, address in _addresses(get_script_prefix()).items()}
-    return JsonResponse({"message_id": message_id, "status": row.status, **where}, status=202)
+    accepted = {"message_id": message_id, "trace_id": str(row.trace_id), "status": row.status}
+    return JsonResponse(accepted | where, status=202)
 
 
 @require_GET

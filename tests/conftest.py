@@ -66,9 +66,13 @@ if _HANDS_OUT:
 
 from llm import shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
+from llm.timelines import marks  # noqa: E402
 
 # A busy machine is no Redis that is away. Tests of that make it shorter again.
 shared_state.PATIENCE = 5.0
+
+# Tests of timelines flush it.
+marks.collector = marks.Collector(in_background=False)
 
 # Its thread would write outside the tests' transactions. Tests of the ledger flush it.
 calls.ledger = calls.Ledger(in_background=False)

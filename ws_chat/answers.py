@@ -32,7 +32,8 @@ class Answer:
         self.run = uuid7()
         # Of an answer that takes the place of an earlier one: the turn that both belong to.
         self.turn = turn or self.run
-        self.trace_id = uuid.uuid4()
+        # A run is one question to the model: its id joins what is recorded of it everywhere, the page's own words too.
+        self.trace_id = self.run
         self.visitor_id = visitor_id
         self.question = question
         self.started_at = timezone.now()

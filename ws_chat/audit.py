@@ -14,7 +14,8 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from redis.exceptions import RedisError
 
-from config import correlation
+from config import correlation, counting
+from llm.timelines import marks
 from ws_chat.models import ChatMessage
 from ws_chat.records import Record
 from ws_chat.register import register
@@ -78,11 +79,13 @@ class Recorder:
         if self.away:
             return False
         try:
-            await database_sync_to_async(_insert)(records)
+            with counting.counting() as counted:
+                await database_sync_to_async(_insert)(records)
         except (DatabaseError, InterfaceError) as error:
             self._away_until = asyncio.get_running_loop().time() + PAUSE
             log.warning("rows of runs wait, the database is away", runs=len(records), error=type(error).__name__)
             return False
+        marks.note_all((record.trace_id for record in records), "stored", counted=counted)
         try:
             await register().recorded(record.run_id for record in records)
         except RedisError:

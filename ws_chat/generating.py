@@ -13,6 +13,7 @@ from llm import budgets, metrics, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation
 from llm.runs import RunFull
+from llm.timelines import marks
 from ws_chat import answers, conversation, protocol
 from ws_chat.answers import Answer
 from ws_chat.audit import recorder
@@ -76,6 +77,7 @@ class Generation:
             self._conversation.add(turn)
         writer.end(record.status.value, record.facts)
         recorder().put(record)
+        marks.note(answer.trace_id, **record.marks)
         metrics.note_end(
             "websocket",
             record.status.value,
@@ -131,6 +133,7 @@ class Generations:
         finally:
             self._asking.discard(visitor_id)
         generation.finished.add_done_callback(lambda _: self._runs.pop(answer.run, None))
+        marks.note(answer.trace_id, "picked_up", accepted=answer.started_at, chat="websocket", owner=visitor_id)
         register().begin(answer.record(""))
         tabs().show(visitor_id, answer.run, Asked(answer.turn, question))
 

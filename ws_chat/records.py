@@ -61,6 +61,16 @@ class Record(BaseModel):
         return self.model_dump(mode="json", include=_FACTS)
 
     @property
+    def marks(self) -> dict[str, Any]:
+        """What its timeline keeps of an ended run: moments on this process's clock, who answered, and tokens."""
+        first = None if self.first_token_ms is None else self._after(self.first_token_ms)
+        facts = self.model_dump(include=_MARKED)
+        return facts | {"outcome": self.status, "first_token": first, "last_token": self._after(self.total_ms)}
+
+    def _after(self, milliseconds: int) -> datetime.datetime:
+        return self.started_at + datetime.timedelta(milliseconds=milliseconds)
+
+    @property
     def age(self) -> float:
         """Seconds since the question."""
         return (timezone.now() - self.started_at).total_seconds()
@@ -80,6 +90,7 @@ class Record(BaseModel):
         return ChatMessage(**self.model_dump())
 
 
+_MARKED = {"provider", "model", "fallback", "prompt_tokens", "completion_tokens"}
 _FACTS = {
     "error",
     "provider",

@@ -26,8 +26,10 @@ from django.db import (
 )
 from uuid_utils.compat import uuid7
 
+from config import counting
 from llm import metrics
 from llm.ledger.prices import PRICED, PRICES
+from llm.timelines import marks
 from llm.types import Call
 
 log = structlog.get_logger(__name__)
@@ -178,7 +180,7 @@ def record(call: Call) -> None:
 def _write(batch: list[Row]) -> int:
     """Price and store calls; raises what passes, and leaves out the rows that PostgreSQL will never take."""
     try:
-        with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        with counting.counting() as counted, transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(_INSERT, [json.dumps([_as_row(*each) for each in batch])])
             costs = cursor.fetchall()
     except _PASSING:
@@ -188,6 +190,7 @@ def _write(batch: list[Row]) -> int:
             return sum(_write([row]) for row in batch)
         log.error("a call was not recorded", error=type(error).__name__, provider=batch[0][1].provider)
         return 0
+    marks.note_all((call.trace_id for _, call in batch if call.trace_id is not None), beside=counted)
     for cost in costs:
         metrics.note_cost(*cost)
     return len(batch)

@@ -3,6 +3,7 @@
 import { dressCode, makeCopyButton } from "./copying.js";
 import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
+import { forget, know, measured } from "./timeline.js";
 
 const NEAR_THE_END = 64; // pixels
 
@@ -26,7 +27,10 @@ export class Conversation {
     });
     new ResizeObserver(() => this.toEnd()).observe(this.log);
     this.exchanges = [...this.list.children].map((element) => new Exchange(this, element));
-    this.exchanges.forEach((exchange) => exchange.dress());
+    for (const exchange of this.exchanges) {
+      exchange.dress();
+      exchange.know(exchange.element.dataset.trace);
+    }
     this.toEnd();
   }
 
@@ -97,6 +101,7 @@ export class Exchange {
     this.element = element;
     this.answer = part(element, "answer");
     this.growing = null;
+    this.stopwatch = null; // while it is measured here
     makeCopyButton(part(element, "copy"), () => this.answer.innerText.trim(), (words) => conversation.announce(words));
   }
 
@@ -118,6 +123,8 @@ export class Exchange {
     this.element.dataset.state = "pending";
     this.element.dataset.error = "";
     this.growing = null;
+    this.stopwatch = null;
+    forget(part(this.element, "timeline"));
     this.fill({});
     this.conversation.following = true;
     this.dress();
@@ -129,6 +136,7 @@ export class Exchange {
       this.growing = new Growing(this.answer);
     }
     this.growing.append(text);
+    this.stopwatch?.first();
     this.conversation.grow();
   }
 
@@ -140,10 +148,21 @@ export class Exchange {
   // `facts`: state, html, error, provider, model, fallback, first_token_ms, total_ms
   end(facts) {
     this.show(facts);
+    if (this.stopwatch) this.measure();
     this.conversation.grow();
     const note = part(this.element, "note").textContent;
     this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
     this.element.dispatchEvent(new CustomEvent("ended", { bubbles: true }));
+  }
+
+  measure() {
+    this.stopwatch.end(this.answer.textContent.trim() !== "");
+    measured(part(this.element, "timeline"), this.stopwatch, () => this.conversation.toEnd());
+  }
+
+  // Shows how the answer came, where that was measured before.
+  know(trace) {
+    know(part(this.element, "timeline"), trace);
   }
 
   show(facts) {

@@ -7,6 +7,7 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Pace } from "./kafka-pace.js";
 import { Backoff, pause } from "./pause.js";
+import { Stopwatch } from "./stopwatch.js";
 import { Tools } from "./tools.js";
 
 const HOLD = 20; // seconds that the server may hold a request until there is an answer
@@ -41,6 +42,7 @@ export class KafkaChat {
   async ask(text) {
     // Sent again after a lost reply, the same text has the same key, so it is not asked twice.
     if (this.key?.text !== text) this.key = { text, value: randomKey() };
+    const stopwatch = new Stopwatch("held");
     let response;
     try {
       response = await this.post("/api/chat/", { message: text }, { "Idempotency-Key": this.key.value });
@@ -53,8 +55,10 @@ export class KafkaChat {
       throw new Refusal(body?.error?.message ?? UNREACHABLE, wait);
     }
     this.key = null;
+    stopwatch.accepted(body.trace_id);
     const exchange = this.conversation.add(text);
-    exchange.element.dataset.run = body.message_id;
+    exchange.stopwatch = stopwatch;
+    Object.assign(exchange.element.dataset, { run: body.message_id, trace: body.trace_id });
     this.equip(exchange);
     this.watch(exchange, body.poll_url);
   }
@@ -148,11 +152,13 @@ export class KafkaChat {
     for (;;) {
       const holds = cut < CUT;
       const asked = performance.now();
+      if (!holds && exchange.stopwatch) exchange.stopwatch.transport = "plain";
       const response = await look(holds ? `${url}&wait=${HOLD}` : url);
       const held = performance.now() - asked >= HELD;
       if (response === null || response.status >= 500 || response.status === 429) {
         this.say(`The server ${response === null ? "cannot be reached" : "is busy"}, trying again`, "bad");
         if (held) cut += 1;
+        exchange.stopwatch?.reconnected();
         await pause(Math.max(backoff.take(), Number(response?.headers.get("Retry-After") ?? 0) * 1000));
         continue;
       }

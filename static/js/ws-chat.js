@@ -7,6 +7,7 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
+import { Stopwatch } from "./stopwatch.js";
 import { Tools } from "./tools.js";
 import { Earlier } from "./ws-earlier.js";
 
@@ -57,6 +58,7 @@ export class WsChat {
 
   sendAsked() {
     const { text, turn } = this.asked;
+    this.asked.stopwatch = new Stopwatch("websocket");
     if (!this.socket.send(turn ? { type: "ask", text, turn } : { type: "ask", text })) this.refuse(UNCONNECTED);
   }
 
@@ -95,6 +97,7 @@ export class WsChat {
     Object.assign(exchange.element.dataset, { turn, run: end.run, rating: rating ?? "", comment });
     this.ended.add(end.run);
     exchange.show(factsOf(end));
+    exchange.know(end.run);
     this.equip(exchange);
     this.update();
   }
@@ -169,10 +172,12 @@ export class WsChat {
       exchange = this.conversation.add(question);
       this.equip(exchange);
     }
-    Object.assign(exchange.element.dataset, { run, turn });
+    Object.assign(exchange.element.dataset, { run, turn, trace: run });
     exchange.wait("Thinking…");
     this.running.set(run, { seen: 0, exchange });
     if (this.asked?.text === question) {
+      exchange.stopwatch = this.asked.stopwatch;
+      exchange.stopwatch.accepted(run);
       this.asked.resolve();
       this.asked = null;
     }
@@ -232,6 +237,7 @@ export class WsChat {
     this.fallbacks.set(run, fallback);
     fallback.addEventListener("frame", (event) => this.on(event.detail));
     fallback.addEventListener("way", (event) => {
+      this.reconnected(event.detail === "polling" ? "held" : "sse", [run]);
       this.update(`No WebSocket can be had. The answer goes on over ${event.detail}`, "bad");
     });
     fallback.start();
@@ -243,6 +249,7 @@ export class WsChat {
       this.ready = false;
       return this.update();
     }
+    if (this.ready) this.reconnected("websocket");
     this.failed = this.ready ? 0 : this.failed + 1;
     this.ready = false;
     if (this.asked) {
@@ -254,6 +261,15 @@ export class WsChat {
     if (this.failed >= ATTEMPTS && this.running.size > 0) {
       for (const run of this.running.keys()) this.fallBack(run);
     } else this.update(navigator.onLine ? "Reconnecting…" : "Offline. Reconnecting when the network is back", "bad");
+  }
+
+  reconnected(transport, runs = this.running.keys()) {
+    for (const run of runs) {
+      const { stopwatch } = this.running.get(run)?.exchange ?? {};
+      if (!stopwatch) continue;
+      stopwatch.transport = transport;
+      stopwatch.reconnected();
+    }
   }
 
   // What can be done now, and a word for it.

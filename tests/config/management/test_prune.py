@@ -23,6 +23,8 @@ from kafka_chat.models import ChatMessage as Question
 from kafka_chat.models import OutboxEntry, Status
 from llm import memory_store
 from llm.models import Call
+from llm.timelines.models import Timeline
+from tests.llm.timelines.conftest import timeline
 from ws_chat.models import ChatMessage as Run
 from ws_chat.models import ConversationStart
 
@@ -97,11 +99,18 @@ def _analysis(age: timedelta, latest: timedelta | None = None) -> Session:
     return session
 
 
+def _timeline(age: timedelta) -> Timeline:
+    made = timeline(asked_at=timezone.now() - age)
+    made.save()
+    return made
+
+
 MAKE: dict[str, tuple[Callable[[timedelta], Any], int]] = {
     "Kafka chat: questions and answers": (_question, 40),
     "Kafka chat: messages that were sent": (_sent, 40),
     "WebSocket chat: questions and answers": (_run, 40),
     "WebSocket chat: where conversations begin": (_start, 40),
+    "Timelines of answers": (_timeline, 40),
     "Ledger of model calls": (_call, 400),
     "Data agent: conversations": (_analysis, 200),
 }
@@ -112,7 +121,7 @@ def test_of_every_kind_goes_what_is_older_than_its_setting_and_no_more() -> None
     old = [make(days * DAY + timedelta(minutes=1)) for make, days in MAKE.values()]
     young = [make(days * DAY - timedelta(minutes=1)) for make, days in MAKE.values()]
     said = _prune("--yes")
-    assert "Deleted rows: 6.\n" in said
+    assert "Deleted rows: 7.\n" in said
     for row in old:
         assert not type(row).objects.filter(pk=row.pk).exists()
     for row in young:
