@@ -90,6 +90,17 @@ export class Socket extends EventTarget {
     }, patience);
   }
 
+  // For good.
+  close() {
+    const { socket } = this;
+    if (socket) {
+      socket.close();
+      this.lose(socket, OUR_FIRST_CODE);
+    }
+    clearTimeout(this.retry);
+    this.final = true;
+  }
+
   lose(socket, code) {
     if (socket !== this.socket) return;
     this.socket = null;
