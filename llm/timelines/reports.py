@@ -4,6 +4,7 @@ It is believed within bounds: a visitor reports their own questions alone, of th
 first report counts. What the servers know they have told each other (`marks`), so a browser cannot say it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Self
@@ -23,6 +24,9 @@ LONGEST = 60 * 60 * 1000
 MOST_RECONNECTS = 1000
 # Timelines that are asked for at once: a page of each chat.
 MOST = 100
+# How often, and after how many seconds, is looked again for the row of a chat that stores when all is said.
+_LOOKS = 10
+_PAUSE = 0.5
 
 _WAYS = {
     Chat.KAFKA: {Transport.HELD, Transport.PLAIN, Transport.EVENTS},
@@ -75,12 +79,22 @@ async def record(visitor: UUID, report: Report) -> Timeline:
 
     Raises Unknown, Unacceptable where the answer cannot have come that way, and RedisError.
     """
-    noted = await marks.find(report.trace)
-    if noted is None or noted.facts.get("owner") != str(visitor) or "accepted" not in noted.marks:
-        raise Unknown
+    noted = await _noted(visitor, report.trace)
+    for _ in range(_LOOKS):
+        if "stored" in noted.marks:
+            break
+        await asyncio.sleep(_PAUSE)
+        noted = await _noted(visitor, report.trace)
     if report.transport not in _WAYS[Chat(noted.facts["chat"])]:
         raise Unacceptable
     return await sync_to_async(_store)(visitor, report, noted)
+
+
+async def _noted(visitor: UUID, trace: UUID) -> Noted:
+    noted = await marks.find(trace)
+    if noted is None or noted.facts.get("owner") != str(visitor) or "accepted" not in noted.marks:
+        raise Unknown
+    return noted
 
 
 def own(visitor: UUID, traces: Sequence[UUID]) -> list[Timeline]:

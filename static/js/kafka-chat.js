@@ -28,6 +28,10 @@ export class KafkaChat {
     this.waiting = 0;
     this.stopButton = part(panel, "stop");
     this.stopButton.addEventListener("click", () => this.stop());
+    const drop = part(panel, "drop");
+    drop.addEventListener("click", () => this.drop());
+    drop.hidden = false;
+    this.looking = null; // the request that is held now: {dropped, aborting}
     this.following = null; // the id of the question whose answer is waited for
     this.earlier = Promise.resolve(); // what becomes of the questions before the next one
     this.composer = new Composer(panel, (text) => this.ask(text));
@@ -138,6 +142,13 @@ export class KafkaChat {
     this.say(NOT_STOPPED, "bad");
   }
 
+  // Shows what survives: the question and its answer are on the server, and are asked for again.
+  drop() {
+    if (this.looking === null) return this.say("No connection is held: nothing is asked right now");
+    this.looking.dropped = true;
+    this.looking.aborting.abort();
+  }
+
   hideStop() {
     // A focused button that disappears would lose the keyboard's place.
     if (document.activeElement === this.stopButton) this.composer.field.focus();
@@ -153,11 +164,14 @@ export class KafkaChat {
       const holds = cut < CUT;
       const asked = performance.now();
       if (!holds && exchange.stopwatch) exchange.stopwatch.transport = "plain";
-      const response = await look(holds ? `${url}&wait=${HOLD}` : url);
+      const looking = (this.looking = { dropped: false, aborting: new AbortController() });
+      const response = await look(holds ? `${url}&wait=${HOLD}` : url, looking.aborting);
+      this.looking = null;
       const held = performance.now() - asked >= HELD;
       if (response === null || response.status >= 500 || response.status === 429) {
-        this.say(`The server ${response === null ? "cannot be reached" : "is busy"}, trying again`, "bad");
-        if (held) cut += 1;
+        const what = response === null ? "The server cannot be reached" : "The server is busy";
+        this.say(`${looking.dropped ? "You dropped the connection" : what}, trying again`, "bad");
+        if (held && !looking.dropped) cut += 1;
         exchange.stopwatch?.reconnected();
         await pause(Math.max(backoff.take(), Number(response?.headers.get("Retry-After") ?? 0) * 1000));
         continue;
@@ -186,13 +200,16 @@ export class KafkaChat {
 }
 
 // Returns the response with what it carries, null where there was none in time.
-async function look(url) {
+async function look(url, aborting) {
+  const late = setTimeout(() => aborting.abort(), PATIENCE);
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch(url, { signal: aborting.signal });
     const { ok, status, headers } = response;
     return { ok, status, headers, body: await read(response) };
   } catch {
     return null;
+  } finally {
+    clearTimeout(late);
   }
 }
 

@@ -90,6 +90,14 @@ export class Socket extends EventTarget {
     }, patience);
   }
 
+  // As if the network had gone for a moment.
+  drop() {
+    const { socket } = this;
+    if (!socket) return;
+    socket.close();
+    this.lose(socket, GONE);
+  }
+
   // For good.
   close() {
     const { socket } = this;

@@ -31,8 +31,8 @@ export class Stopwatch {
 
   // The end is shown; of an answer without text nothing else was.
   end(hasText) {
-    if (hasText) this.first();
     this.endAt ??= this.elapsed;
+    if (hasText) this.firstAt ??= this.endAt;
   }
 
   // Had to begin again to wait for the answer.

@@ -31,6 +31,9 @@ export class WsChat {
     this.tools = new Map(); // by exchange
     for (const exchange of this.conversation.exchanges) this.equip(exchange);
     this.earlier = new Earlier(panel, this.conversation, (exchange, item) => this.fill(exchange, item));
+    const drop = part(panel, "drop");
+    drop.addEventListener("click", () => this.socket.drop());
+    drop.hidden = false;
     this.anewButton = part(panel, "anew");
     this.anewButton.addEventListener("click", () => this.clear());
     this.ready = false;

@@ -25,7 +25,7 @@ async def _told(trace: str, *, beside: float) -> Noted:
             await asyncio.sleep(0.05)
 
 
-async def test_a_question_passes_every_mark_and_costs_one_read_and_four_writes() -> None:
+async def test_a_question_passes_every_mark_and_costs_four_writes() -> None:
     client = await newcomer()
     async with working():
         asked = await ask(client, "What is an outbox?")
@@ -36,7 +36,9 @@ async def test_a_question_passes_every_mark_and_costs_one_read_and_four_writes()
     assert (told.facts["chat"], told.facts["outcome"], told.facts["provider"]) == ("kafka", "answered", "scripted")
     assert int(told.facts["completion_tokens"]) > 0
     # Asked, sent, claimed, answered: each one statement, and nobody else was there to share it.
-    assert (told.counted.reads, told.counted.writes) == (1, 4)
+    assert told.counted.writes == 4
+    # The poll's look; on a slow machine it looks again.
+    assert told.counted.reads >= 1
 
 
 async def test_each_look_without_waiting_reads_the_row() -> None:

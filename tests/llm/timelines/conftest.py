@@ -51,7 +51,7 @@ def asked(visitor: uuid.UUID, collector: marks.Collector) -> Callable[..., uuid.
         made = {mark: arrived + timedelta(milliseconds=after) for mark, after in moments}
         made |= {"accepted": arrived, "stored": arrived + timedelta(milliseconds=910)}
         said = {"owner": visitor, "chat": chat, "outcome": "answered", "provider": "scripted", "model": "script"}
-        marks.note(trace, counted=Counted(reads=1, writes=1), **made, **(said | facts))
+        marks.note(trace, counted=Counted(reads=1, writes=1), **(made | said | facts))
         marks.note_all([trace, uuid.uuid4()], counted=Counted(writes=1), beside=Counted(writes=1))
         collector.flush()
         return trace

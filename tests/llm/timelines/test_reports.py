@@ -57,6 +57,19 @@ async def test_what_was_seen_and_what_the_servers_told_become_one_timeline(clien
     assert (made.outcome, made.transport, made.beside_writes) == ("answered", "held", 0.5)
 
 
+async def test_what_is_stored_after_the_end_was_seen_is_waited_for(
+    client: AsyncClient, asked: Asked, collector: marks.Collector
+) -> None:
+    trace = asked(chat="websocket", stored=None)
+    reporting = asyncio.create_task(_send(client, _report(trace, transport="websocket")))
+    done, _ = await asyncio.wait([reporting], timeout=1)
+    assert not done
+    marks.note(trace, "stored")
+    await sync_to_async(collector.flush)()
+    assert (await reporting).status_code == 200
+    assert "stored" in (await Timeline.objects.aget(pk=trace)).marks
+
+
 async def test_the_cost_is_that_of_the_calls_in_the_ledger(client: AsyncClient, asked: Asked) -> None:
     trace = asked()
     await Price.objects.acreate(provider="openai", valid_from=NOON - timedelta(days=1), prompt_usd=1, completion_usd=0)
