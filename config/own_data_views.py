@@ -21,6 +21,7 @@ from kafka_chat import own_data as kafka_data
 from kafka_chat.models import ChatMessage as Question
 from llm import conversations
 from llm.shared_state import Away
+from llm.timelines import own_data as timelines_data
 from ws_chat import conversation as ws_conversation
 from ws_chat import own_data as ws_data
 from ws_chat.models import ChatMessage as Run
@@ -63,6 +64,7 @@ async def erase(request: HttpRequest) -> HttpResponse:
     try:
         # This one first: it may refuse, and has then deleted nothing.
         deleted = await ws_data.erase(visitor) + await kafka_data.erase(visitor)
+        await sync_to_async(timelines_data.erase)(visitor)
     except StillWritten:
         return await sync_to_async(_page)(request, _STILL_WRITTEN, 503)
     except _AWAY as error:
@@ -95,6 +97,7 @@ async def _everything(visitor: UUID) -> AsyncIterator[str]:
     for name, rows, key in (
         ("kafka_chat", kafka_data.rows, "message_id"),
         ("websocket_chat", ws_data.rows, "run_id"),
+        ("timelines", timelines_data.rows, "trace_id"),
     ):
         yield f',"{name}":['
         after, separator = None, ""

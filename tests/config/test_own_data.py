@@ -15,8 +15,10 @@ from kafka_chat.models import OPEN, ChatMessage, OutboxEntry, Status
 from llm import conversations, runs
 from llm.conversations import Conversation
 from llm.memory import Turn
+from llm.timelines.models import Timeline
 from tests.kafka_chat.asking import ask, begin, store
 from tests.kafka_chat.conftest import run_log
+from tests.llm.timelines.conftest import timeline
 from ws_chat.models import ChatMessage as Run
 
 __all__ = ["run_log"]
@@ -63,12 +65,14 @@ async def test_the_download_is_one_document_with_all_rows_of_this_visitor_and_no
     asked = [await ask(client, f"question {number}") for number in range(3)]
     await ask(other, "somebody else's")
     run = await _run(visitor)
+    await timeline(visitor_id=visitor, trace_id=run.pk).asave()
     response = await client.get("/your-data/conversations.json")
     assert response.headers["Content-Disposition"].startswith('attachment; filename="conversations-')
     found = json.loads(b"".join([part async for part in response.streaming_content]))
     assert [row["message"] for row in found["kafka_chat"]] == ["question 0", "question 1", "question 2"]
     assert [row["message_id"] for row in found["kafka_chat"]] == [each["message_id"] for each in asked]
     assert [(row["run_id"], row["question"]) for row in found["websocket_chat"]] == [(str(run.pk), WORDS)]
+    assert [row["trace_id"] for row in found["timelines"]] == [str(run.pk)]
     assert found["visitor_id"] == str(visitor)
     assert found["notes"] == {"kafka_chat": "", "websocket_chat": ""}
 
@@ -83,6 +87,8 @@ async def test_rows_outbox_memory_and_run_log_are_gone_and_another_visitor_s_are
     theirs = await ask(other, WORDS)
     their_run = await _run(stranger)
     for who in (visitor, stranger):
+        await timeline(visitor_id=who).asave()
+    for who in (visitor, stranger):
         talk = await _remembered(kafka_data.name_of(who))
         talk.add(Turn("1", WORDS, WORDS))
         await talk.save()
@@ -92,6 +98,7 @@ async def test_rows_outbox_memory_and_run_log_are_gone_and_another_visitor_s_are
     assert [row.pk async for row in ChatMessage.objects.all()] == [uuid.UUID(theirs["message_id"])]
     assert [bytes(entry.key) async for entry in OutboxEntry.objects.all()] == [stranger.bytes]
     assert [row.pk async for row in Run.objects.all()] == [their_run.pk]
+    assert [row.visitor_id async for row in Timeline.objects.all()] == [stranger]
     assert (await runs.log().snapshot(uuid.UUID(asked["message_id"]))).text == ""
     assert await runs.log().info(uuid.UUID(asked["message_id"])) is None
     remembered = []
