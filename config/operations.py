@@ -1,28 +1,38 @@
 """The operators' page of the admin: how the site is doing, and where to look further.
 
 Each panel stands for itself. One whose server is away says so in a sentence, and nobody waits longer than
-`looking.PATIENCE` for all of them.
+`looking.PATIENCE` for all of them. Who an operator is stands in PostgreSQL: while that does not answer nobody is let
+in, and the page says so.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 import structlog
+from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from config import database
 from config.panels import Panel, brief_statements
 from kafka_chat import panels as kafka_panels
 from llm import panels as llm_panels
 
 log = structlog.get_logger(__name__)
+
+# Seconds for PostgreSQL to say that it is there.
+PATIENCE = 2.0
 
 # What has plots comes below what is read at a glance.
 PANELS: tuple[Panel, ...] = tuple(sorted((*kafka_panels.PANELS, *llm_panels.PANELS), key=lambda panel: panel.is_wide))
@@ -47,9 +57,38 @@ class _Shown:
     found: Mapping[str, Any] | None
 
 
-def may_see(request: HttpRequest) -> bool:
-    """Return whether there is a panel for whoever asks."""
-    return any(request.user.has_perm(panel.permission) for panel in PANELS)
+def page(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]:
+    """Return a view for people who have signed in to the admin, which answers 503 while PostgreSQL does not answer.
+
+    It is asked first, where a wait can be cut off; in a view's thread it cannot.
+    """
+    for_staff = admin.site.admin_view(view)
+
+    def whole(request: HttpRequest) -> HttpResponse:
+        response: Any = for_staff(request)
+        return response.render() if isinstance(response, TemplateResponse) else response
+
+    @wraps(view)
+    async def serve(request: HttpRequest) -> HttpResponse:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await database.rows("SELECT 1", ())
+            return await sync_to_async(whole)(request)
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
+            log.warning("an operators' page is refused, PostgreSQL does not answer", error=type(error).__name__)
+            return _without_database()
+
+    return serve
+
+
+def _without_database() -> HttpResponse:
+    # Made without the request: who asks stands in the database.
+    sentence = "PostgreSQL does not answer, so nobody can be let in. Ask /readyz from this machine how the servers are."
+    response = HttpResponse(
+        render_to_string("500.html", {"message": sentence}), status=HTTPStatus.SERVICE_UNAVAILABLE.value
+    )
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 @require_safe

@@ -1,5 +1,6 @@
 """The operators' page: who sees which panel, and what it says when servers are away."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 
@@ -7,11 +8,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
 from django.db import OperationalError
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import looking, operations
+from config import database, looking, operations
 from config.embedded.ports import any_free
 from config.panels import Panel
 from kafka_chat import backlog, panels
@@ -29,7 +30,8 @@ CLOSE = "/admin/operations/circuits/close/"
 
 @pytest.fixture(autouse=True)
 def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask the broker each time, for as long as it takes on a busy machine."""
+    """Ask the servers each time, for as long as it takes on a busy machine."""
+    monkeypatch.setattr(operations, "PATIENCE", 20.0)
     monkeypatch.setattr(panels, "FRESH", 0.0)
     monkeypatch.setattr(looking, "PATIENCE", 20.0)
     yield
@@ -123,6 +125,21 @@ def test_a_database_that_does_not_answer_a_panel_is_a_sentence(monkeypatch: pyte
     response = operator_of("kafka_chat", "view_chatmessage").get(PAGE)
     assert response.status_code == 200
     assert "PostgreSQL does not answer." in response.content.decode()
+
+
+async def test_while_the_database_keeps_silent_a_sentence_comes_soon(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(statement: str, parameters: object) -> list[database.Row]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(database, "rows", silent)
+    monkeypatch.setattr(operations, "PATIENCE", 0.01)
+    for address in (PAGE, "/admin/operations/dead-letters/"):
+        response = await async_client.get(address)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+        assert "PostgreSQL does not answer" in response.content.decode()
 
 
 def test_all_panels_are_begun_before_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from config import looking
+from config import looking, operations
 from config.embedded.ports import any_free
 from kafka_chat import letter_views, topics
 from kafka_chat.clients import Publisher
@@ -24,7 +24,8 @@ PAGE = "/admin/operations/dead-letters/"
 
 @pytest.fixture(autouse=True)
 def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask the broker each time, for as long as it takes on a busy machine."""
+    """Ask the servers each time, for as long as it takes on a busy machine."""
+    monkeypatch.setattr(operations, "PATIENCE", 20.0)
     monkeypatch.setattr(letter_views, "FRESH", 0.0)
     monkeypatch.setattr(looking, "PATIENCE", 30.0)
     yield
