@@ -28,6 +28,24 @@ FIRST_SIGNATURE = "0" * 64
 # Any number will do, as long as nothing else uses it.
 _LOCK = 0x0DA_A0D18
 _INSUFFICIENT_PRIVILEGE = "42501"
+# A grantee of 0 is PUBLIC, which has no name among the roles.
+_TAKE_BACK = """
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT DISTINCT c.oid::regclass AS relation, a.grantee
+          FROM pg_class c, aclexplode(c.relacl) a
+         WHERE c.oid IN ('da_audit_event'::regclass, 'da_audit_checkpoint'::regclass)
+           AND a.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
+    LOOP
+        EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON %s FROM %s', granted.relation,
+                       CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END);
+    END LOOP;
+END
+$$
+"""
 
 
 class CannotRemove(Exception):
@@ -42,6 +60,14 @@ class Start:
     removed: int = 0
     broken_id: int | None = None
     problem: str = ""
+
+
+def take_back_rights() -> None:
+    """Take from everybody the rights to do more than read the log and add to it: in a restored one they are back."""
+    with connection.cursor() as cursor:
+        # So that each table has a list of rights: one without it has PostgreSQL's default, all of them for its owner.
+        cursor.execute("GRANT SELECT, INSERT ON da_audit_event, da_audit_checkpoint TO CURRENT_USER")
+        cursor.execute(_TAKE_BACK)
 
 
 def before(moment: datetime) -> QuerySet[AuditEvent]:

@@ -13,6 +13,8 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from data_agent import checkpoints
+
 # Beside the files it describes, so that it goes when they go.
 _SOURCES_DIGEST = ".sources"
 
@@ -39,6 +41,7 @@ class Command(BaseCommand):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=1)
+        checkpoints.take_back_rights()
         if settings.ANALYTICS_DATABASE_URL:
             self._make_roles()
         self.check(tags=[Tags.database], databases=["default"])
