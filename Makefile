@@ -12,7 +12,7 @@ LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://un
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
 
 .DEFAULT_GOAL := help
-.PHONY: help run model secrets test test-kafka bench-llm bench-agent bench-kafka bench-ws load docs screenshots lint format lock clean-data python-is-new-enough
+.PHONY: help run model secrets test test-kafka bench-llm bench-agent bench-kafka bench-ws load soak docs screenshots lint format lock clean-data python-is-new-enough
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ bench-ws: $(VENV)/.dev ## measure the WebSocket chat beside bare servers; make b
 
 load: $(VENV)/.dev $(if $(findstring apache,$(ARGS)),$(KAFKA)/.fetched) ## 1,000 visitors for 5 minutes; make load ARGS="--visitors 100 --kafka apache"
 	@exec $(BIN)/python -m benchmarks.load $(ARGS)
+
+soak: $(VENV)/.dev $(if $(findstring apache,$(ARGS)),$(KAFKA)/.fetched) ## half an hour with kills and cuts; make soak ARGS="--seconds 300 --seed 2"
+	@exec $(BIN)/python -m benchmarks.load.soak $(ARGS)
 
 docs: $(VENV)/.dev ## write the reference of settings and commands anew
 	@$(LINT_SETTINGS) $(BIN)/python -m tests.documentation

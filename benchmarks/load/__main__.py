@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.load import report
-from benchmarks.load.mix import KINDS, Mix
+from benchmarks.load.mix import KINDS, Mix, span, weights
 from benchmarks.load.tally import Tally
 from benchmarks.load.visitors import PATIENCE, Analyst, Crowd, KafkaVisitor, Visitor, WebSocketVisitor
 from benchmarks.load.watching import Watch
@@ -168,14 +168,14 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seconds", type=float, default=300, metavar="S", help="how long they ask (default: 300)")
     parser.add_argument(
         "--mix",
-        type=_weights,
+        type=weights,
         default=(70, 20, 10),
         metavar="W,K,A",
         help="shares of WebSocket chat, Kafka chat and data agent (default: 70,20,10)",
     )
     parser.add_argument(
         "--think",
-        type=_span,
+        type=span,
         default=(20.0, 60.0),
         metavar="A,B",
         help="seconds of thought before a question, evenly from A to B (default: 20,60)",
@@ -191,20 +191,6 @@ def _parser() -> ArgumentParser:
         "--report", type=Path, default=BASE_DIR / ".cache" / "load", metavar="DIR", help="default: .cache/load"
     )
     return parser
-
-
-def _weights(text: str) -> tuple[int, ...]:
-    weights = tuple(map(int, text.split(",")))
-    if len(weights) != len(KINDS) or min(weights) < 0 or not sum(weights):
-        raise argparse.ArgumentTypeError("three shares, such as 70,20,10")
-    return weights
-
-
-def _span(text: str) -> tuple[float, ...]:
-    span = tuple(map(float, text.split(",")))
-    if len(span) != 2 or not 0 <= span[0] <= span[1]:
-        raise argparse.ArgumentTypeError("two numbers of seconds, such as 20,60")
-    return span
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 Each visitor asks a question of their own, again and again; its answer is known to the letter, and no other visitor's.
 """
 
+import argparse
 import json
 import random
 from collections.abc import Iterator
@@ -24,12 +25,16 @@ _CATEGORY = json.dumps({"category": "other", "language": "en"})
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
-    """So many visitors, in shares of these weights, who think so many seconds before a question (from, to)."""
+    """So many visitors, in shares of these weights, who think so many seconds before a question (from, to).
+
+    Each has so many `variants` of their question, which are numbered from visitor to visitor.
+    """
 
     visitors: int
     weights: tuple[int, int, int] = (70, 20, 10)
-    think: tuple[float, float] = (10.0, 30.0)
+    think: tuple[float, float] = (20.0, 60.0)
     words: int = 60
+    variants: int = 1
 
     def count(self, kind: Kind) -> int:
         """Return how many visitors are of a kind."""
@@ -51,7 +56,7 @@ class Mix:
         return random.uniform(*self.think)
 
     def answer(self, number: int) -> str:
-        """Return what a chat says to a visitor."""
+        """Return what a chat says to a question with this number."""
         return f"Visitor {number:05}: " + "".join(map(word, range(self.words))).strip()
 
     def scenes(self) -> list[dict[str, object]]:
@@ -67,7 +72,12 @@ class Mix:
                 {"contains": asked, "schema": True, "answer": json.dumps(proposal), **pace},
             ]
         scenes.append({"schema": True, "answer": _CATEGORY})
-        chats = (number for number, kind in enumerate(self.kinds()) if kind != "agent")
+        chats = (
+            number * self.variants + variant
+            for number, kind in enumerate(self.kinds())
+            if kind != "agent"
+            for variant in range(self.variants)
+        )
         return scenes + [
             {"contains": question(number), "answer": self.answer(number), "first_ms": FIRST_MS, "token_ms": TOKEN_MS}
             for number in chats
@@ -75,7 +85,7 @@ class Mix:
 
 
 def question(number: int) -> str:
-    """Return what a visitor asks in a chat."""
+    """Return the question with this number that is asked in a chat."""
     return f"What do you say to visitor {number:05}?"
 
 
@@ -92,3 +102,19 @@ def rows(number: int) -> list[list[str]]:
 
 def _sql(customers: int) -> str:
     return f"SELECT count(*) AS customers FROM analytics_users WHERE id <= {customers}"
+
+
+def weights(text: str) -> tuple[int, ...]:
+    """Read the option of the shares."""
+    shares = tuple(map(int, text.split(",")))
+    if len(shares) != len(KINDS) or min(shares) < 0 or not sum(shares):
+        raise argparse.ArgumentTypeError("three shares, such as 70,20,10")
+    return shares
+
+
+def span(text: str) -> tuple[float, ...]:
+    """Read the option of the seconds that visitors think."""
+    seconds = tuple(map(float, text.split(",")))
+    if len(seconds) != 2 or not 0 <= seconds[0] <= seconds[1]:
+        raise argparse.ArgumentTypeError("two numbers of seconds, such as 20,60")
+    return seconds

@@ -93,7 +93,8 @@ class AgentSocket(ChatSocket):
                 self.first_at = now
                 self._say(type="approve", step=step["id"], sha256=step["sha256"])
             case "answered":
-                super()._see(now, {"type": "end", "outcome": "done", "text": step["answer"], "rows": step["rows"]})
+                end = {"type": "end", "outcome": "done", "text": step["answer"], "rows": step["rows"]}
+                super()._see(now, end | {"step": step["id"]})
             case "approved" | "executed":
                 pass
             case state:

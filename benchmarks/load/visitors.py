@@ -146,6 +146,8 @@ class Analyst(WebSocketVisitor):
     def __init__(self, crowd: Crowd, number: int, cookies: str) -> None:
         super().__init__(crowd, number)
         self._cookies = cookies
+        # The steps whose answers they saw.
+        self.steps: list[str] = []
 
     async def open(self) -> None:
         """Connect; who is signed in has a cookie already."""
@@ -158,6 +160,7 @@ class Analyst(WebSocketVisitor):
         await self.socket.answered(asked, PATIENCE)
         if self.socket.end["rows"] != mix.rows(self.number):
             raise Refused(f"the rows are {self.socket.end['rows']}")
+        self.steps.append(self.socket.end["step"])
         self.note(answered, self.socket.end["text"])
 
 

@@ -61,7 +61,7 @@ async def run(seed: int, questions: int, broker: Broker) -> Summary:
             for visitor, asks in zip(visitors, plan.visitors, strict=True):
                 group.create_task(visitor.ask_all(asks))
         asked = [one for visitor in visitors for one in visitor.asked]
-        found = await _outbox_problems(system)
+        found = await outbox_problems(system)
         found += await asyncio.to_thread(verdict.problems, asked, system.database_url)
         found += [f"ended by itself: {end}" for end in system.exits]
         # librdkafka may die of SIGSEGV when a broker comes back with other topics of the same names (librdkafka #5280).
@@ -85,7 +85,7 @@ async def _chaos(plan: Plan, system: System, kills: Counter[str]) -> None:
             group.create_task(system.kill(act.kind, act.pick, act.down))
 
 
-async def _outbox_problems(system: System, seconds: float = 60) -> list[str]:
+async def outbox_problems(system: System, seconds: float = 60) -> list[str]:
     """Wait until the outbox is empty; returns a line where it does not become so."""
     deadline = time.monotonic() + seconds
     while unsent := await asyncio.to_thread(verdict.unsent, system.database_url):
@@ -109,4 +109,4 @@ def _report(summary: Summary, found: list[str], system: System) -> str:
     return "\n  ".join(lines[:40] + ([f"... and {len(lines) - 40} more"] if len(lines) > 40 else []))
 
 
-__all__ = ["PromiseBroken", "Summary", "run"]
+__all__ = ["PromiseBroken", "Summary", "outbox_problems", "run"]

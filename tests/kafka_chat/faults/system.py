@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.servers import Servers, process_environment
 Broker = Literal["embedded", "apache"]
 # A worker has all roles, those named after a role that one.
 Kind = Literal["worker", "answer", "relay", "persist", "web", "broker"]
+Server = Literal["postgres", "valkey"]
 
 # So that a run does not wait long for what a dead process held.
 QUICK = {"KAFKA_LEASE_SECONDS": "5", "KAFKA_UNCLAIMED_SECONDS": "8", "LLM_BREAKER_FAILURES": "100"}
@@ -161,6 +162,21 @@ class System:
         await asyncio.sleep(down)
         await self._start(kind, child.program)
 
+    async def stop_server(self, name: Server) -> None:
+        """Have a server stop in its own way, without waiting for its clients; it is started again at once."""
+        for process in self._servers.processes()[0].children():
+            if _SERVERS.get(process.name()) == name:
+                process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
+
+    async def freeze(self, name: Server, seconds: float) -> None:
+        """Have a server neither answer nor refuse for some time, as if its network were cut."""
+        frozen = [process for process in self._servers.processes() if _SERVERS.get(process.name()) == name]
+        try:
+            _signal_all(frozen, signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+        finally:
+            _signal_all(frozen, signal.SIGCONT)
+
     async def stop(self) -> None:
         """End everything; the broker last."""
         children = [child for kind in reversed(list(self._children)) for child in self._children[kind]]
@@ -205,7 +221,7 @@ class System:
 
 
 # What the processes of servers are called.
-_SERVERS = {"postgres": "postgres", "valkey-server": "valkey"}
+_SERVERS: dict[str, Server] = {"postgres": "postgres", "valkey-server": "valkey"}
 _SIGNS = ('"dead letter"', '"unexpected error"', '"handling failed', "Traceback", "never awaited")
 
 
@@ -214,6 +230,13 @@ def _living(pid: int) -> list[psutil.Process]:
         return [psutil.Process(pid)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        # A connection that has ended meanwhile had a process.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 @asynccontextmanager

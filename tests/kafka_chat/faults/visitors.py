@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ class Visitor:
         self._deadline = deadline
         self._http = httpx.AsyncClient(base_url=url, timeout=_HOLD + 10, limits=httpx.Limits(max_connections=8))
 
-    async def ask_all(self, asks: tuple[Ask, ...]) -> None:
+    async def ask_all(self, asks: Iterable[Ask]) -> None:
         """Ask these, each after its pause; return when all are finished, or at the deadline."""
         async with self._http, asyncio.TaskGroup() as group:
             await self._open_page()

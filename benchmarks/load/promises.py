@@ -1,0 +1,91 @@
+"""What must be true after a long run, from the rows and from what the visitors saw.
+
+Of the Kafka chat it is what the fault test asks for. Of the WebSocket chat each run has one row, with what was seen:
+the whole answer, or, where its server was killed, a beginning of it. Of the data agent nothing ran that was not
+approved, what was seen is in the log, and the log is whole.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from benchmarks.load.mix import Mix
+from benchmarks.load.patient import Asked
+from benchmarks.load.visitors import Analyst
+
+# Seconds in which the rows of runs whose process was lost have to come.
+_ROWS_WITHIN = 90.0
+_RUNS = "SELECT run_id::text, question, answer, status, error FROM wbs_chatmessage"
+_UNAPPROVED = """
+    SELECT e.id FROM da_audit_event e WHERE e.kind = 'executed' AND NOT EXISTS (
+        SELECT FROM da_audit_event a
+        WHERE a.kind = 'approved' AND a.step_id = e.step_id AND a.fingerprint = e.fingerprint AND a.id < e.id)
+"""
+_ANSWERED = "SELECT step_id::text FROM da_audit_event WHERE kind = 'answered'"
+
+
+def of_runs(asked: Sequence[Asked], mix: Mix, database_url: str) -> list[str]:
+    """Return a line for everything that is wrong with the WebSocket chat; waits for rows that are still to come."""
+    deadline = time.monotonic() + _ROWS_WITHIN
+    rows = _rows(database_url)
+    while not {each.run for each in asked if each.run} <= rows.keys() and time.monotonic() < deadline:
+        time.sleep(1)
+        rows = _rows(database_url)
+    found = [f"{each.question} (run {each.run}): {problem}" for each in asked for problem in _of_run(each, mix, rows)]
+    sent: Counter[str] = Counter()
+    for each in asked:
+        sent[each.question] += each.sends
+    for question, number in Counter(row["question"] for row in rows.values()).items():
+        if number > sent[question]:
+            found.append(f"{question}: asked {sent[question]} times, and there are {number} rows")
+    return found
+
+
+def _of_run(asked: Asked, mix: Mix, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    yield from asked.problems
+    if not asked.end:
+        yield f"no end, after it was asked {asked.sends} times"
+    if not asked.run:
+        return
+    row, script = rows.get(asked.run), mix.answer(asked.number)
+    if row is None:
+        yield "there is no row"
+        return
+    if row["question"] != asked.question:
+        yield f"the row has another question: {row['question']}"
+    if not script.startswith(row["answer"]):
+        yield f"the row has another answer: {row['answer'][:80]}"
+    if row["status"] == "done" and row["answer"] != script:
+        yield f"the row lacks {len(script) - len(row['answer'])} characters"
+    if row["status"] not in ("done", "interrupted"):
+        yield f"it ended as {row['status']}: {row['error']}"
+    if asked.end and (asked.end["outcome"], asked.end["text"]) != (row["status"], row["answer"]):
+        yield f"the page was told {asked.end['outcome']}, {asked.end['text'][-40:]!r}; the row says {row['status']}"
+    if asked.end and asked.end["outcome"] == "done" and asked.text != script:
+        yield f"the page showed {asked.text[-80:]!r} when it ended"
+
+
+def _rows(database_url: str) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        return {row["run_id"]: row for row in connection.execute(_RUNS)}
+
+
+def of_analysts(analysts: Sequence[Analyst], database_url: str) -> list[str]:
+    """Return a line for everything that is wrong with the data agent, but for the chain of its log."""
+    with psycopg.connect(database_url) as connection:
+        found = [f"event {number}: a query ran that was not approved" for (number,) in connection.execute(_UNAPPROVED)]
+        answered = Counter(step for (step,) in connection.execute(_ANSWERED))
+    seen = [step for analyst in analysts for step in analyst.steps]
+    found += [
+        f"step {step}: its answer was seen and is {answered[step]} times in the log"
+        for step in seen
+        if answered[step] != 1
+    ]
+    found += [
+        f"data agent: {reason}" for analyst in analysts[:1] for reason in analyst.tally.reasons if "script's" in reason
+    ]
+    return found
