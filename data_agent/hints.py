@@ -13,6 +13,7 @@ import postgast
 from google.protobuf.message import DecodeError
 
 from data_agent import samples
+from data_agent.guard.trees import parts
 from data_agent.samples import Known
 
 # Long texts nest deeply, and the parser's stack is the thread's.
@@ -79,7 +80,7 @@ def mend(sql: str, known: Known) -> Mended:
 
 def _compared(tree: Any) -> Iterator[tuple[str, Any]]:
     """Yield the columns that are compared for being equal, each with the constant text."""
-    for message in _all(tree):
+    for message in parts(tree):
         if message.DESCRIPTOR.name != "A_Expr" or not message.name or message.name[-1].string.sval not in _EQUAL:
             continue
         for one, other in ((message.lexpr, message.rexpr), (message.rexpr, message.lexpr)):
@@ -93,17 +94,3 @@ def _compared(tree: Any) -> Iterator[tuple[str, Any]]:
             for each in others:
                 if each.WhichOneof("node") == "a_const" and each.a_const.WhichOneof("val") == "sval":
                     yield column, each.a_const
-
-
-def _all(tree: Any) -> Iterator[Any]:
-    waiting = [tree]
-    while waiting:
-        message = waiting.pop()
-        yield message
-        for descriptor, value in message.ListFields():
-            if descriptor.message_type is None:
-                continue
-            if hasattr(value, "ListFields"):
-                waiting.append(value)
-            else:
-                waiting.extend(value)

@@ -6,30 +6,15 @@ So functions that make much out of little are allowed only where the text itself
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
-from data_agent.guard import policy, suggestions
+from data_agent.guard import policy, series, suggestions
+from data_agent.guard.constants import bound_of, text_of
 from data_agent.guard.findings import Findings
 
 Tree = Any
 
 _FORMAT = re.compile(r"%(?:%|(?:\d+\$)?-?(\d{1,2})?[sIL])")
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(second|sec|s|minute|min|hour|day|week|month|year)s?\s*", re.I)
-_SECONDS = {
-    "s": 1.0,
-    "sec": 1.0,
-    "second": 1.0,
-    "min": 60.0,
-    "minute": 60.0,
-    "hour": 3_600.0,
-    "day": 86_400.0,
-    "week": 604_800.0,
-    "month": 2_592_000.0,
-    "year": 31_536_000.0,
-}
-# A step of a calendar whose ends are not plain; below it a few years are millions of rows.
-_SHORTEST_STEP = 60.0
 
 
 def check(call: Tree, findings: Findings) -> str:
@@ -53,7 +38,7 @@ def check(call: Tree, findings: Findings) -> str:
 
 
 def _repeat(arguments: Sequence[Tree], findings: Findings) -> None:
-    times = _bounded(arguments[1]) if len(arguments) == 2 else None
+    times = bound_of(arguments[1]) if len(arguments) == 2 else None
     if times is None or times > policy.MAX_REPEAT:
         findings.refuse(
             f"repeat needs a plain number of at most {policy.MAX_REPEAT}, or least({policy.MAX_REPEAT}, ...)."
@@ -63,22 +48,22 @@ def _repeat(arguments: Sequence[Tree], findings: Findings) -> None:
 
 
 def _pad(arguments: Sequence[Tree], findings: Findings) -> None:
-    width = _bounded(arguments[1]) if len(arguments) > 1 else None
+    width = bound_of(arguments[1]) if len(arguments) > 1 else None
     if width is None or width > policy.MAX_WIDTH:
         findings.refuse(f"lpad and rpad need a plain width of at most {policy.MAX_WIDTH}.")
 
 
 def _replace(arguments: Sequence[Tree], findings: Findings) -> None:
-    new = _text(arguments[2]) if len(arguments) > 2 else None
+    new = text_of(arguments[2]) if len(arguments) > 2 else None
     if new is None:
         findings.refuse("The text to put in, the third argument of replace, must be written out.")
         return
-    old = _text(arguments[1])
+    old = text_of(arguments[1])
     findings.grow(max(1, -(-len(new) // max(1, len(old or "")))))
 
 
 def _replace_pattern(arguments: Sequence[Tree], findings: Findings) -> None:
-    new = _text(arguments[2]) if len(arguments) > 2 else None
+    new = text_of(arguments[2]) if len(arguments) > 2 else None
     if new is None:
         findings.refuse("The text to put in, the third argument of regexp_replace, must be written out.")
     else:
@@ -86,7 +71,7 @@ def _replace_pattern(arguments: Sequence[Tree], findings: Findings) -> None:
 
 
 def _format(arguments: Sequence[Tree], findings: Findings) -> None:
-    pattern = _text(arguments[0]) if arguments else None
+    pattern = text_of(arguments[0]) if arguments else None
     if pattern is None or "%" in _FORMAT.sub("", pattern):
         findings.refuse("format needs its pattern written out, with %s and at most two digits of width.")
     else:
@@ -95,24 +80,13 @@ def _format(arguments: Sequence[Tree], findings: Findings) -> None:
 
 def _joined(place: int, name: str) -> Any:
     def check_separator(arguments: Sequence[Tree], findings: Findings) -> None:
-        separator = _text(arguments[place]) if len(arguments) > place else ""
+        separator = text_of(arguments[place]) if len(arguments) > place else ""
         if separator is None or len(separator) > policy.MAX_SEPARATOR:
             findings.refuse(
                 f"The separator of {name} must be written out, in at most {policy.MAX_SEPARATOR} characters."
             )
 
     return check_separator
-
-
-def _series(arguments: Sequence[Tree], findings: Findings) -> None:
-    if len(arguments) < 2:
-        return
-    start, stop = _position(arguments[0]), _position(arguments[1])
-    step = _step(arguments[2]) if len(arguments) > 2 else 1.0
-    if step is not None and start is not None and stop is not None:
-        findings.add_series(abs(stop - start) / abs(step) if step else float("inf"))
-    elif len(arguments) > 2 and _duration(arguments[2]) is not None and step is not None and step < _SHORTEST_STEP:
-        findings.refuse("generate_series over times needs a step of at least a minute.")
 
 
 _BOUNDS = {
@@ -124,93 +98,5 @@ _BOUNDS = {
     "format": _format,
     "concat_ws": _joined(0, "concat_ws"),
     "array_to_string": _joined(1, "array_to_string"),
-    "generate_series": _series,
+    "generate_series": series.check,
 }
-
-
-# What is written out
-
-
-def _text(node: Tree) -> str | None:
-    node = _without_cast(node)
-    if node.WhichOneof("node") == "a_const":
-        if node.a_const.WhichOneof("val") == "sval":
-            return str(node.a_const.sval.sval)
-        return "" if node.a_const.isnull else None
-    return None
-
-
-def _number(node: Tree) -> float | None:
-    """Return the value of a number, or of numbers with + - * / ^ between them; None for anything else."""
-    node = _without_cast(node)
-    match node.WhichOneof("node"):
-        case "a_const":
-            match node.a_const.WhichOneof("val"):
-                case "ival":
-                    return float(node.a_const.ival.ival)
-                case "fval":
-                    return float(node.a_const.fval.fval)
-        case "a_expr":
-            left = _number(node.a_expr.lexpr) if node.a_expr.HasField("lexpr") else 0.0
-            right = _number(node.a_expr.rexpr)
-            if left is not None and right is not None:
-                return _calculated(left, str(node.a_expr.name[-1].string.sval), right)
-    return None
-
-
-def _calculated(left: float, operator: str, right: float) -> float | None:
-    try:
-        match operator:
-            case "+":
-                return left + right
-            case "-":
-                return left - right
-            case "*":
-                return left * right
-            case "/":
-                return left / right
-            case "^":
-                return float(abs(left) ** right)
-    except (OverflowError, ZeroDivisionError):
-        return float("inf")
-    return None
-
-
-def _bounded(node: Tree) -> float | None:
-    """Return a number that the expression cannot exceed: itself, or a part of least(...)."""
-    node = _without_cast(node)
-    if node.WhichOneof("node") == "min_max_expr" and node.min_max_expr.op == _LEAST:
-        parts = [bound for bound in map(_bounded, node.min_max_expr.args) if bound is not None]
-        return min(parts, default=None)
-    return _number(node)
-
-
-_LEAST = 2  # IS_LEAST
-
-
-def _position(node: Tree) -> float | None:
-    """Return a number, or a moment in seconds."""
-    text = _text(node)
-    if not text:
-        return _number(node)
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return (moment.replace(tzinfo=None) - datetime.combine(date(2000, 1, 1), datetime.min.time())).total_seconds()
-
-
-def _step(node: Tree) -> float | None:
-    duration = _duration(node)
-    return duration if duration is not None else _number(node)
-
-
-def _duration(node: Tree) -> float | None:
-    found = _DURATION.fullmatch(_text(node) or "")
-    return float(found[1]) * _SECONDS[found[2].lower()] if found else None
-
-
-def _without_cast(node: Tree) -> Tree:
-    while node.WhichOneof("node") == "type_cast":
-        node = node.type_cast.arg
-    return node

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from data_agent.guard import calls, policy
+from data_agent.guard import calls, policy, products
 from data_agent.guard.findings import Findings
 from data_agent.guard.from_items import FromItems
 from data_agent.guard.names import Names
@@ -80,6 +80,7 @@ class Inspector:
         outputs = tuple(column for target in select.target_list for column in self._target(target, scope, ctes))
         self.visit(select.where_clause, scope, ctes)
         self.visit(select.having_clause, scope, ctes)
+        products.check(select, scope.relations, ctes, self.findings)
         for window in select.window_clause:
             self.visit(window, scope, ctes)
         for clause in (select.distinct_clause, select.group_clause, select.sort_clause):

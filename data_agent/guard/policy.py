@@ -8,7 +8,7 @@ import hashlib
 
 from data_agent.schema import TABLES
 
-RULES = 2
+RULES = 3
 
 
 def _words(text: str) -> frozenset[str]:

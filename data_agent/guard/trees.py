@@ -1,10 +1,11 @@
-"""Whether two parse trees mean the same.
+"""Parse trees as such: walking them, and whether two mean the same.
 
 Trees of two texts differ in the places in the text, which nearly each node has. So both are read again with message
 types from which these fields were taken: what the types do not know is dropped, and the rest is compared, all of it in
 the protobuf library.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import postgast
@@ -17,6 +18,17 @@ _PLACES = frozenset(
         *("rexpr_list_start", "rexpr_list_end", "list_start", "list_end"),
     }
 )
+
+
+def parts(tree: Any) -> Iterator[Any]:
+    """Yield a message of a tree and all messages in it."""
+    waiting = [tree]
+    while waiting:
+        message = waiting.pop()
+        yield message
+        for descriptor, value in message.ListFields():
+            if descriptor.message_type is not None:
+                waiting.extend([value] if hasattr(value, "ListFields") else value)
 
 
 def same(one: Any, other: Any) -> bool:
