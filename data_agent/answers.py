@@ -1,4 +1,8 @@
-"""Puts results into words: the model's, if each of its numbers can be traced to a result, or else a plain sentence."""
+"""Puts results into words: the model's, with each number traced to its result, or else a plain sentence.
+
+A number that stands in no result, such as a difference that the model worked out, is marked as that. Where no number
+can be traced, the words are an invention, and the plain sentence stands in for them.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,20 +29,35 @@ MAX_TOKENS = 160
 _DECIMALS = 2
 
 Row = Sequence[str | None]
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+# A day or a moment is one thing. Digits that hang on letters are part of a name (masked-17, A54).
+_DATE = r"\d{4}-\d{2}(?:-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[+-]\d{2}(?::\d{2})?)?)?)?"
+_FIGURE = re.compile(rf"(?<!\w)(?<![^\W\d_]-)(?:(?P<date>{_DATE})(?!\d)|\d[\d,]*(?:\.\d+)?)")
+_MONTHS = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number of an answer: its place in the text, and the step and row (from 0) it was found in.
 
-    Without a step it is a number of the question, or the count of a result's rows.
+    Without a step it is a number of the question, or the count of a result's rows; or, if it was not `found`, one that
+    stands in no result.
     """
 
     start: int
     end: int
     step: UUID | None = None
     row: int | None = None
+    found: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A number or a date in a text, which has the `value` of its digits or, as a date, none."""
+
+    start: int
+    end: int
+    text: str
+    value: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +87,19 @@ async def answer(asked: Asked, given: Sequence[Given]) -> Answer:
 
 
 def in_words(text: str, asked: Asked, given: Sequence[Given]) -> Answer | None:
-    """Return a model's text as the answer if all its numbers can be traced; None otherwise."""
+    """Return a model's text as the answer; None where it is empty, or none of its numbers can be traced to a row."""
     text = text.strip()
-    numbers = trace(text, str(asked), given) if text else None
-    return None if numbers is None else Answer(text, "model", numbers)
+    numbers = trace(text, str(asked), given)
+    invented = any(not number.found for number in numbers) and not any(number.step for number in numbers)
+    return None if not text or invented else Answer(text, "model", numbers)
 
 
 def by_rule(given: Sequence[Given]) -> Answer:
     """Return a plain sentence about the last result."""
     last = given[-1]
     text = sentence(last.columns, last.rows, more=last.more)
-    return Answer(text, "rule", trace(text, "", given) or ())
+    # What is not found here was shortened.
+    return Answer(text, "rule", tuple(number for number in trace(text, "", given) if number.found))
 
 
 def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool) -> str:
@@ -91,33 +112,64 @@ def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool
     return f"{len(rows)} rows{' or more' if more else ''}; the first: {first}."
 
 
-def trace(text: str, question: str, given: Sequence[Given]) -> tuple[Number, ...] | None:
-    """Return where each number of a text is from; None where one stands in no result, exactly or rounded.
+def trace(text: str, question: str, given: Sequence[Given]) -> tuple[Number, ...]:
+    """Return where each number and date of a text is from: where it stands in a result, exactly or rounded.
 
     Numbers of the question, and the counts of rows, are free. Where a result has several rows, a sentence with a number
     must also name the row it is from, by one of its texts: small models take the number of one country for another.
+    Digits in a name that stands in a result belong to the name.
     """
-    free = {value for _, _, value in _numbers(question)} | {Decimal(len(each.rows)) for each in given}
+    asked = [figure.value for figure in _figures(question)]
+    free = {value for value in asked if value is not None} | {Decimal(len(each.rows)) for each in given}
+    names = _names(text, given)
     found: list[Number] = []
     for start, part in _sentences(text):
         # Newest first: that is what an answer mostly speaks of.
         sources = [(each, _meant(part, each.rows)) for each in reversed(given)]
-        for begin, end, value in _numbers(part):
-            source = _source(value, sources)
-            if source is None and not any(_same(value, other) for other in free):
-                return None
+        for figure in _figures(part):
+            begin, end = start + figure.start, start + figure.end
+            if any(first <= begin and end <= last for first, last in names):
+                continue
+            source = _source(figure, sources, with_days=_MONTHS.search(part) is not None)
+            known = source is not None or any(_same(figure.value, other) for other in free) or figure.text in question
             step, row = source or (None, None)
-            found.append(Number(start + begin, start + end, step, row))
+            found.append(Number(begin, end, step, row, known))
     return tuple(found)
 
 
-def _source(value: Decimal, sources: list[tuple[Given, list[int]]]) -> tuple[UUID, int] | None:
+def _source(figure: _Figure, sources: list[tuple[Given, list[int]]], *, with_days: bool) -> tuple[UUID, int] | None:
     for each, places in sources:
         for place in places:
-            cells = (cell for cell in each.rows[place] if cell)
-            if any(_same(value, other) for cell in cells for _, _, other in _numbers(cell)):
+            if any(_stands_in(figure, cell, with_days) for cell in each.rows[place] if cell):
                 return each.step, place
     return None
+
+
+def _stands_in(figure: _Figure, cell: str, with_days: bool) -> bool:
+    for other in _figures(cell):
+        if figure.value is None:
+            # 2025-03 is said of 2025-03-01 too.
+            if other.value is None and other.text.replace("T", " ").startswith(figure.text.replace("T", " ")):
+                return True
+        elif other.value is not None:
+            if _same(figure.value, other.value):
+                return True
+        elif figure.value == int(other.text[:4]) or (with_days and figure.text.lstrip("0") == _day(other.text)):
+            return True
+    return False
+
+
+def _day(date: str) -> str:
+    return date[8:10].lstrip("0")
+
+
+def _names(text: str, given: Sequence[Given]) -> list[tuple[int, int]]:
+    """Return the places at which a text names something of the results that has digits in its name."""
+    low = text.casefold()
+    names = {label.casefold() for each in given for row in each.rows for label in _labels(row) if _FIGURE.search(label)}
+    if len(low) != len(text):
+        return []
+    return [(found.start(), found.end()) for name in names for found in re.finditer(re.escape(name), low)]
 
 
 def _meant(part: str, rows: Sequence[Row]) -> list[int]:
@@ -144,17 +196,20 @@ def _mentions(text: str, label: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text, re.IGNORECASE) is not None
 
 
-def _numbers(text: str) -> Iterator[tuple[int, int, Decimal]]:
-    for found in _NUMBER.finditer(text):
+def _figures(text: str) -> Iterator[_Figure]:
+    for found in _FIGURE.finditer(text):
         # A comma behind a number is the sentence's.
-        digits = found.group().rstrip(",")
+        written = found.group().rstrip(",")
         try:
-            yield found.start(), found.start() + len(digits), Decimal(digits.replace(",", ""))
+            value = None if found["date"] else Decimal(written.replace(",", ""))
         except InvalidOperation:
             continue
+        yield _Figure(found.start(), found.start() + len(written), written, value)
 
 
-def _same(written: Decimal, given: Decimal) -> bool:
+def _same(written: Decimal | None, given: Decimal) -> bool:
+    if written is None:
+        return False
     places = -int(written.as_tuple().exponent)
     return written == given or written == round(given, places)
 

@@ -11,7 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from config import addresses, askers, correlation
 from config.logging import texts
-from data_agent import access, checking, drafting, outcomes, proposals, protocol, sharing, steps, verified
+from data_agent import access, checking, drafting, history, outcomes, proposals, protocol, sharing, verified
 from data_agent.audit import Person
 from data_agent.connections import Ahead
 from data_agent.errors import DataAgentError, NotAllowed
@@ -56,6 +56,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
 
     person: Person
     _work: asyncio.Task[None] | None = None
+    # Whether that is done in a moment: it asks no model and runs no query.
+    _brief = False
     _checks: checking.Checks | None = None
     _bad_frames = 0
 
@@ -117,7 +119,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             case Check():
                 if self._checks is not None:
                     self._checks.put(frame)
-            case _ if self._work is not None and not self._work.done():
+            case _ if self._working() and not self._brief:
                 busy = "The question before is still being worked on. Wait for it, or stop it."
                 await self._send(Error(code="busy", message=busy))
             case _:
@@ -146,7 +148,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
                 await self._step(lambda: mark(self.person, frame.step))
 
     async def _open(self, frame: Open) -> None:
-        session, found = await steps.history(self.person, frame.session)
+        session, found = await history.history(self.person, frame.session)
         await self._send(protocol.ready(session, found, self.person))
         if session is not None and session.owner_id == self.person.id:
             self._expect_approval(found)
@@ -232,10 +234,20 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         if any(step.state == State.PROPOSED for step in shown):
             self._ahead.prepare(personal=self.person.personal)
 
+    def _working(self) -> bool:
+        return self._work is not None and not self._work.done()
+
     def _start(self, frame: protocol.ClientFrame) -> None:
         # In a task of its own, so that the next frame (stop, ping) and the end of the connection are seen meanwhile.
+        before = self._work if self._working() else None
+        self._brief = isinstance(frame, Skip | Verify) or (isinstance(frame, Reject) and not frame.reason.strip())
         with correlation.bound(trace_id=uuid.uuid4()):
-            self._work = asyncio.create_task(self._guarded(lambda: self._decide(frame)))
+            self._work = asyncio.create_task(self._after(before, frame))
+
+    async def _after(self, before: asyncio.Task[None] | None, frame: protocol.ClientFrame) -> None:
+        if before is not None:
+            await before
+        await self._guarded(lambda: self._decide(frame))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work if the person still may, and send what a person should know of its failure."""

@@ -89,6 +89,9 @@ async def run(sql: str, *, personal: bool = False, ahead: Ahead | None = None) -
                     break
                 cut = cut or any(shortened for _, shortened in cells)
                 rows.append(tuple(text for text, _ in cells))
+            if not rows:
+                # psycopg's stream tells no columns where there is no row. With LIMIT 0 PostgreSQL runs nothing.
+                await cursor.execute(f"SELECT * FROM ({verdict.sql}) AS heads LIMIT 0", prepare=True)
             columns = tuple(_column(column) for column in cursor.description or ())
     return Result(columns, tuple(rows), cut, min(size, MAX_RESULT_BYTES), _milliseconds(started))
 

@@ -29,6 +29,8 @@ from data_agent.storing import add_step, advance, policy_for, record_blocked
 MAX_REPAIRS = 2
 # Of each person; with at most 1 MB for each.
 RESULTS_KEPT = 200
+_WITH_RESULT = (State.EXECUTED, State.CONTINUED)
+LEFT_UNANSWERED = "The server stopped before the model had answered."
 FORGOTTEN = "The rows of this older result are no longer kept. Ask again to see them."
 
 
@@ -66,7 +68,7 @@ async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
     if step.state != State.EXECUTED:
         raise NotDecidable("This query has no result to answer from.")
     thread = await steps.steps_of_question(step)
-    given = [_given(each) for each in thread if each.state in (State.EXECUTED, State.CONTINUED)]
+    given = [_given(each) for each in thread if each.state in _WITH_RESULT]
     asked = _asked(thread)
     try:
         found = await _answer_or_draft(person, asked, given, step)
@@ -76,6 +78,12 @@ async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
     if isinstance(found, Answer):
         return [await _store_answer(person, step, found)]
     return await _store_next(person, step, found)
+
+
+def answer_by_rule(person: Person, step: Step) -> Step:
+    """Answer without a model from what was run: the process that worked on the answer died."""
+    given = [_given(each) for each in steps.of_question(step) if each.state in _WITH_RESULT]
+    return _write_answer(person, step, answers.by_rule(given), LEFT_UNANSWERED)
 
 
 def can_mend(step: Step) -> bool:
@@ -165,9 +173,8 @@ def _reads_personal(step: Step) -> bool:
     return any(f"{table.name}.{column}" in read for table in schema.TABLES for column in table.personal_columns)
 
 
-@database_sync_to_async
 @transaction.atomic
-def _store_answer(person: Person, step: Step, found: Answer) -> Step:
+def _write_answer(person: Person, step: Step, found: Answer, remark: str = "") -> Step:
     text = audit.clean(found.text)
     numbers: list[dict[str, Any]] = [
         {**asdict(number), "step": str(number.step) if number.step else None} for number in found.numbers
@@ -183,9 +190,18 @@ def _store_answer(person: Person, step: Step, found: Answer) -> Step:
         finished_at=timezone.now(),
     ):
         return steps.own(person, step.pk)
-    audit.record_step("answered", person, step)
+    audit.record_step("answered", person, step, error=remark or _unfound(found))
     _forget_old_results(person)
     return step
+
+
+_store_answer = database_sync_to_async(_write_answer)
+
+
+def _unfound(found: Answer) -> str:
+    """Return what the log says of numbers that the model made up or worked out; nothing where there are none."""
+    texts = [found.text[number.start : number.end] for number in found.numbers if not number.found]
+    return f"In no result: {', '.join(texts)}." if texts else ""
 
 
 def _forget_old_results(person: Person) -> None:

@@ -26,11 +26,13 @@ class Frame(BaseModel):
 class AnswerPart(Frame):
     """A piece of the answer. A number says where it is from: the step (its id) and its row, counted from 0.
 
-    A number without a step is one of the question, or the count of the rows.
+    A number without a step is one of the question, or the count of the rows, or, if it was not `found`, one that stands
+    in no result.
     """
 
     text: str
     number: bool = False
+    found: bool = True
     step: uuid.UUID | None = None
     row: int | None = None
 
@@ -183,7 +185,9 @@ def _parts(answer: str, numbers: list[dict[str, Any]]) -> Iterator[AnswerPart]:
         if number["start"] > place:
             yield AnswerPart(text=answer[place : number["start"]])
         text = answer[number["start"] : number["end"]]
-        yield AnswerPart(text=text, number=True, step=number["step"], row=number["row"])
+        # Those of older answers were all found.
+        found = number.get("found", True)
+        yield AnswerPart(text=text, number=True, found=found, step=number["step"], row=number["row"])
         place = number["end"]
     if answer[place:]:
         yield AnswerPart(text=answer[place:])

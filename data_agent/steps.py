@@ -5,7 +5,6 @@ Whatever is somebody else's and not shared is not found, as if it were not there
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
 
 from channels.db import database_sync_to_async
 from django.db import transaction
@@ -17,9 +16,6 @@ from data_agent.audit import Person
 from data_agent.errors import NotAllowed, NotFound
 from data_agent.models import Session, Share, State, Step, VerifiedQuestion
 
-# A run whose process died is given up after this.
-ABANDONED = timedelta(minutes=3)
-HISTORY_STEPS = 30
 SESSIONS_LISTED = 12
 
 READ_ONLY = "This conversation is shared with you to be read. Ask your question in a conversation of your own."
@@ -35,7 +31,7 @@ def sessions_of(person: Person) -> QuerySet[Session]:
 @database_sync_to_async
 def visible(person: Person, step_id: uuid.UUID) -> Step:
     """Return a step that a person may read; raises NotFound."""
-    step = _all().filter(pk=step_id, session__in=sessions_of(person)).first()
+    step = with_marks().filter(pk=step_id, session__in=sessions_of(person)).first()
     if step is None:
         raise _no_step()
     return step
@@ -43,7 +39,7 @@ def visible(person: Person, step_id: uuid.UUID) -> Step:
 
 def own(person: Person, step_id: uuid.UUID) -> Step:
     """Return a step that a person may decide; raises NotFound, or NotAllowed where it is only shared with them."""
-    step = _all().filter(pk=step_id, session__in=sessions_of(person)).select_related("session").first()
+    step = with_marks().filter(pk=step_id, session__in=sessions_of(person)).select_related("session").first()
     if step is None:
         raise _no_step()
     if step.session.owner_id != person.id:
@@ -66,23 +62,6 @@ def own_session(person: Person, session_id: uuid.UUID, *, lock: bool = False) ->
 
 
 @database_sync_to_async
-def history(person: Person, session_id: uuid.UUID | None) -> tuple[Session | None, list[Step]]:
-    """Return a session, the newest own one where none is named, and its last steps in order.
-
-    Proposals that are too old are expired, and runs whose process died are given up, before they are shown.
-    """
-    known = sessions_of(person).select_related("owner").prefetch_related("shares__person")
-    session = known.filter(pk=session_id).first() if session_id else known.filter(owner_id=person.id).first()
-    if session is None:
-        if session_id:
-            raise no_session()
-        return None, []
-    if session.owner_id == person.id:
-        _settle(person, session)
-    return session, list(reversed(_all().filter(session=session).order_by("-number")[:HISTORY_STEPS]))
-
-
-@database_sync_to_async
 def listed(person: Person, page: int) -> tuple[list[Session], bool]:
     """Return a page of the conversations a person may read, counted from 1, and whether there are more."""
     start = (page - 1) * SESSIONS_LISTED
@@ -92,7 +71,7 @@ def listed(person: Person, page: int) -> tuple[list[Session], bool]:
 
 def of_question(step: Step) -> Sequence[Step]:
     """Return all steps of a step's question, in order."""
-    return list(_all().filter(session_id=step.session_id, thread=step.thread).order_by("part"))
+    return list(with_marks().filter(session_id=step.session_id, thread=step.thread).order_by("part"))
 
 
 steps_of_question = database_sync_to_async(of_question)
@@ -116,22 +95,6 @@ def _no_step() -> NotFound:
     return NotFound("There is no such step.")
 
 
-def _all() -> QuerySet[Step]:
+def with_marks() -> QuerySet[Step]:
+    """Return all steps, each with whether staff marked it as verified."""
     return Step.objects.annotate(is_verified=Exists(VerifiedQuestion.objects.filter(step=OuterRef("pk"))))
-
-
-def _settle(person: Person, session: Session) -> None:
-    for step in session.steps.filter(state=State.PROPOSED, expires_at__lte=timezone.now()):
-        expire(person, step)
-    limit = timezone.now() - ABANDONED
-    for step in session.steps.filter(state__in=(State.APPROVED, State.EXECUTED), decided_at__lte=limit):
-        _give_up(person, step)
-
-
-@transaction.atomic
-def _give_up(person: Person, step: Step) -> None:
-    message = "The server stopped before this was done. Ask again."
-    if Step.objects.filter(pk=step.pk, state__in=(State.APPROVED, State.EXECUTED)).update(
-        state=State.FAILED, error=message, finished_at=timezone.now()
-    ):
-        audit.record_step("failed", person, step, error=message)

@@ -7,6 +7,8 @@ const BY = {
   rule: "Made from the table below, without the model.",
 };
 
+const UNFOUND = " A number with a question mark stands in no result: the model worked it out, so check it.";
+
 export class Answer {
   // `trace(step, row)` shows where a number is from.
   constructor(root, trace) {
@@ -19,10 +21,12 @@ export class Answer {
   show({ answer, answer_parts: parts, answer_source: source }) {
     this.box.hidden = answer === "";
     this.words.replaceChildren(...parts.map((piece) => this.piece(piece)));
-    this.footnote.textContent = BY[source] ?? "";
+    const unfound = parts.some((piece) => !piece.found);
+    this.footnote.textContent = (BY[source] ?? "") + (unfound ? UNFOUND : "");
   }
 
-  piece({ text, step, row }) {
+  piece({ text, found, step, row }) {
+    if (!found) return unfoundNumber(text);
     if (!step || row === null) return document.createTextNode(text);
     const link = document.createElement("a");
     link.href = `#step-${step}`;
@@ -35,4 +39,12 @@ export class Answer {
     });
     return link;
   }
+}
+
+function unfoundNumber(text) {
+  const mark = document.createElement("mark");
+  mark.className = "unfound";
+  mark.title = "Stands in no result";
+  mark.textContent = `${text}\u202f?`;
+  return mark;
 }

@@ -106,10 +106,19 @@ export class ResultTable {
     const first = this.page * this.size;
     const shown = this.rows.slice(first, first + this.size);
     this.table.tBodies[0].replaceChildren(...shown.map((row) => this.line(row)));
+    if (this.rows.length === 0) this.emptyLine();
     part(this.root, "pager").hidden = this.rows.length <= this.size;
     part(this.root, "rows").textContent = `Rows ${first + 1} to ${first + shown.length} of ${this.rows.length}`;
     setUsable(part(this.root, "previous"), this.page > 0);
     setUsable(part(this.root, "next"), first + this.size < this.rows.length);
+  }
+
+  // A table of heads alone looks broken.
+  emptyLine() {
+    const cell = this.table.tBodies[0].insertRow().insertCell();
+    cell.colSpan = this.columns.length;
+    cell.className = "null";
+    cell.textContent = "No rows";
   }
 
   line(row) {

@@ -26,7 +26,7 @@ QUESTION = "What are the top 5 countries?"
     ],
 )
 def test_numbers_from_the_rows_the_question_or_their_count_are_fine(text: str) -> None:
-    assert answers.trace(text, QUESTION, [RESULT]) is not None
+    assert all(number.found for number in answers.trace(text, QUESTION, [RESULT]))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_numbers_from_the_rows_the_question_or_their_count_are_fine(text: str) -
     ],
 )
 def test_other_numbers_or_those_of_another_row_are_not(text: str) -> None:
-    assert answers.trace(text, QUESTION, [RESULT]) is None
+    assert not all(number.found for number in answers.trace(text, QUESTION, [RESULT]))
 
 
 def test_the_sentence_by_rule_names_the_first_row() -> None:
@@ -69,13 +69,51 @@ def test_each_number_says_which_row_of_which_step_it_is_from() -> None:
     older = Given(uuid.uuid4(), "SELECT", (ResultColumn("orders", "int8", True),), (("4711",),), False)
     text = "Of 5 countries, Germany leads with $1,234.56. There were 4,711 orders in all, in 2 rows."
     numbers = answers.trace(text, QUESTION, [older, RESULT])
-    assert numbers is not None
     assert [(text[number.start : number.end], number.step, number.row) for number in numbers] == [
         ("5", None, None),
         ("1,234.56", STEP, 0),
         ("4,711", older.step, 0),
         ("2", None, None),
     ]
+
+
+NAMED = Given(
+    STEP,
+    "SELECT",
+    (ResultColumn("name", "text", False), ResultColumn("since", "timestamptz", False), ResultColumn("n", "int8", True)),
+    (("masked-17", "2025-03-01 00:00:00+00", "12"), ("Norvik Book 14", "2024-11-20 00:00:00+00", "30")),
+    False,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("masked-17 bought 12.", ["12"]),
+        ("Norvik Book 14 leads with 30, since 2024-11-20.", ["30", "2024-11-20"]),
+        ("Since 20 November 2024 Norvik Book 14 sold 30.", ["20", "2024", "30"]),
+        ("masked-17 began in 2025-03.", ["2025-03"]),
+    ],
+)
+def test_digits_of_names_and_dates_are_no_numbers_of_their_own(text: str, found: list[str]) -> None:
+    numbers = answers.trace(text, "Who?", [NAMED])
+    assert [text[number.start : number.end] for number in numbers] == found
+    assert all(number.step for number in numbers)
+
+
+@pytest.mark.parametrize(
+    "text", ["masked-17 bought 17.", "masked-17 bought 3.", "Norvik Book 14 since 2024-11-21.", "Norvik Book 14: 20."]
+)
+def test_digits_of_names_and_dates_prove_no_other_number(text: str) -> None:
+    assert not answers.trace(text, "Who?", [NAMED])[-1].found
+
+
+def test_one_number_that_is_in_no_result_is_marked_and_the_answer_kept() -> None:
+    text = "Germany leads with 1234.56, 12 times as much as others."
+    found = answers.in_words(text, Asked(QUESTION), [RESULT])
+    assert found is not None
+    marks = [(text[number.start : number.end], number.found) for number in found.numbers]
+    assert (found.text, marks) == (text, [("1234.56", True), ("12", False)])
 
 
 async def test_the_model_words_the_answer_if_its_numbers_hold() -> None:

@@ -135,6 +135,14 @@ async def test_one_thing_at_a_time_and_stop_ends_it(socket: Socket) -> None:
     assert (await ask(socket, COUNTRIES))["number"] == 1
 
 
+async def test_a_question_right_behind_a_skip_waits_for_it(socket: Socket) -> None:
+    step = await ask(socket, COUNTRIES)
+    await socket.send_json_to({"type": "skip", "step": step["id"]})
+    next_step = await ask(socket, COUNTRIES, session=step["session"])
+    assert (next_step["id"], next_step["state"]) == (step["id"], "skipped")
+    assert (await receive(socket, "step"))["step"]["state"] == "proposed"
+
+
 async def test_leaving_ends_the_query(socket: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "MAX_COST", float("inf"))
     step = await ask(socket, "agent:heavy")
@@ -231,10 +239,12 @@ async def test_a_question_of_two_steps_is_proposed_and_approved_step_by_step(soc
     await approve(socket, second)
     answered = await next_step(socket, "answered")
     assert answered["answer"] == "There are 200 customers, most of them on the plan free."
-    assert answered["answer_parts"] == [
-        {"text": "There are ", "number": False, "step": None, "row": None},
-        {"text": "200", "number": True, "step": first["id"], "row": 0},
-        {"text": " customers, most of them on the plan free.", "number": False, "step": None, "row": None},
+    names = ("text", "number", "found", "step", "row")
+    parts = [tuple(part[name] for name in names) for part in answered["answer_parts"]]
+    assert parts == [
+        ("There are ", False, True, None, None),
+        ("200", True, True, first["id"], 0),
+        (" customers, most of them on the plan free.", False, True, None, None),
     ]
 
 

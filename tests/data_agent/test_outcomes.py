@@ -109,6 +109,9 @@ async def test_an_empty_result_is_said_and_not_made_up(person: Person) -> None:
     ran = await approve_and_run(person, await proposals.propose(person, "agent:none"))
     (step,) = await outcomes.conclude(person, ran.pk)
     assert (step.answer, step.answer_source) == ("No rows match.", "rule")
+    assert [column["name"] for column in step.columns] == ["country"]
+    logged = await events(step.session_id)
+    assert [(event.kind, event.rows) for event in logged][-2:] == [("executed", 0), ("answered", None)]
 
 
 async def test_a_result_that_is_too_large_is_cut_and_says_so(person: Person) -> None:

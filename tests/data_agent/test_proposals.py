@@ -9,11 +9,12 @@ from django.db import connection
 from django.utils import timezone
 
 from config import local_models
-from data_agent import audit, execution, outcomes, proposals, steps
+from data_agent import audit, execution, outcomes, proposals
 from data_agent.audit import Person
 from data_agent.demo_data import DemoData
 from data_agent.errors import NotDecidable, NotFound
 from data_agent.guard import policy
+from data_agent.history import history
 from data_agent.models import AuditEvent, Session, State, Step
 
 pytestmark = pytest.mark.usefixtures("analytics")
@@ -175,14 +176,14 @@ async def test_nobody_else_sees_or_decides_it(person: Person, stranger: User) ->
         proposals.skip(other, step.pk),
         outcomes.run(other, step.pk),
         outcomes.conclude(other, step.pk),
-        steps.history(other, step.session_id),
+        history(other, step.session_id),
         proposals.propose(other, "And now?", session_id=step.session_id),
-        steps.history(other, uuid.uuid4()),
+        history(other, uuid.uuid4()),
     ):
         with pytest.raises(NotFound):
             await attempt
     assert (await reload(step)).state == State.PROPOSED
-    assert await steps.history(other, None) == (None, [])
+    assert await history(other, None) == (None, [])
 
 
 async def test_a_refused_edit_can_be_edited_again_but_not_approved(person: Person) -> None:
@@ -250,7 +251,7 @@ async def test_a_cancelled_run_is_recorded(person: Person, monkeypatch: pytest.M
 async def test_a_session_comes_back_with_its_steps_in_order(person: Person) -> None:
     first = await proposals.propose(person, COUNTRIES)
     second = await proposals.propose(person, COUNTRIES, session_id=first.session_id)
-    session, found = await steps.history(person, None)
+    session, found = await history(person, None)
     assert isinstance(session, Session)
     assert session.title == COUNTRIES
     assert [(step.pk, step.number) for step in found] == [(first.pk, 1), (second.pk, 2)]
@@ -262,9 +263,16 @@ async def test_old_proposals_and_abandoned_runs_are_settled_when_the_session_is_
     dead = await proposals.propose(person, COUNTRIES, session_id=old.session_id)
     await proposals.approve(person, dead.pk, dead.sql_sha256)
     await change(dead, decided_at=timezone.now() - timedelta(hours=1))
-    _, found = await steps.history(person, old.session_id)
-    assert [step.state for step in found] == [State.EXPIRED, State.FAILED]
-    assert (await kinds(old))[-2:] == ["expired", "failed"]
+    unanswered = await proposals.propose(person, COUNTRIES, session_id=old.session_id)
+    await proposals.approve(person, unanswered.pk, unanswered.sql_sha256)
+    await outcomes.run(person, unanswered.pk)
+    await change(unanswered, decided_at=timezone.now() - timedelta(hours=1))
+    _, found = await history(person, old.session_id)
+    assert [step.state for step in found] == [State.EXPIRED, State.FAILED, State.ANSWERED]
+    # What was run is there, so it is said, though not by the model.
+    assert found[-1].answer_source == "rule"
+    assert "the first: country United States" in found[-1].answer
+    assert sorted((await kinds(old))[-3:]) == ["answered", "expired", "failed"]
 
 
 class TestDrafting:
