@@ -21,12 +21,12 @@ export class Answer {
   show({ answer, answer_parts: parts, answer_source: source }) {
     this.box.hidden = answer === "";
     this.words.replaceChildren(...parts.map((piece) => this.piece(piece)));
-    const unfound = parts.some((piece) => !piece.found);
+    const unfound = parts.some((piece) => piece.found === false);
     this.footnote.textContent = (BY[source] ?? "") + (unfound ? UNFOUND : "");
   }
 
   piece({ text, found, step, row }) {
-    if (!found) return unfoundNumber(text);
+    if (found === false) return unfoundNumber(text);
     if (!step || row === null) return document.createTextNode(text);
     const link = document.createElement("a");
     link.href = `#step-${step}`;
