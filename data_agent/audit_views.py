@@ -1,5 +1,6 @@
 """The auditors' pages: the log with filters, and the same as a file. A permission of its own opens them."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,9 +24,13 @@ def page(request: HttpRequest) -> HttpResponse:
     """Show the newest events that the filter names. To others the page is not there."""
     _auditor(request)
     chosen = Filter.of({name: str(value) for name, value in request.GET.items()})
-    context: dict[str, Any] = {"chosen": chosen, "kinds": audit.KINDS, "problem": "", "events": [], "older": ""}
     query = {name: value for name, value in request.GET.items() if name != "before" and value}
-    context["query"] = urlencode(query)
+    context: dict[str, Any] = {
+        "chosen": chosen,
+        "kinds": audit.KINDS,
+        "query": urlencode(query),
+        "narrowed": bool(chosen.session or chosen.step or chosen.fingerprint),
+    }
     try:
         before = int(request.GET.get("before") or 0)
         events, more = audit_search.page(chosen.events(), before or None)
@@ -33,7 +38,8 @@ def page(request: HttpRequest) -> HttpResponse:
         return render(request, "data_agent/audit.html", context | {"problem": str(error)}, status=400)
     except ValueError:
         raise Http404("There is no such page.") from None
-    context["events"] = events
+    context["events"] = [(event, json.dumps(event.verdict, ensure_ascii=False, indent=1)) for event in events]
+    context["later"] = before > 0
     context["older"] = urlencode(query | {"before": events[-1].pk}) if more else ""
     return render(request, "data_agent/audit.html", context)
 

@@ -1,6 +1,8 @@
 import csv
+import html
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from data_agent import audit, outcomes, proposals
+from data_agent import audit, audit_search, outcomes, proposals
 from data_agent.audit import Person
 from data_agent.demo_data import DemoData
 from data_agent.models import AuditEvent, Session, Share, Step
@@ -222,6 +224,22 @@ def test_auditors_filter_and_export_the_log(months: Step, auditor: User, client_
     last = AuditEvent.objects.first()
     assert last is not None
     assert (last.kind, last.person, last.verdict["audit_log"]) == ("downloaded", f"{auditor.pk} hedy", "csv")
+
+
+def test_the_log_is_turned_over_page_by_page(auditor: User, client_of: Callable[[User], Client]) -> None:
+    client = client_of(auditor)
+    for number in range(audit_search.PAGE + 1):
+        audit.record("proposed", audit.Person(auditor.pk, "turner"), question=f"Question {number}.")
+    newest = client.get(f"{PAGE}audit/?person=turner").content.decode()
+    assert f"Question {audit_search.PAGE}." in newest
+    assert "Question 0." not in newest
+    assert "Newest events" not in newest
+    (older,) = re.findall(r'href="(\?[^"]+)">Older events', newest)
+    oldest = client.get(f"{PAGE}audit/{html.unescape(older)}").content.decode()
+    assert oldest.count('class="audit-number"') == 1
+    assert "Question 0." in oldest
+    assert "Older events" not in oldest
+    assert 'href="?person=turner">Newest events' in oldest
 
 
 def test_who_may_only_audit_is_led_to_the_log(auditor: User, client_of: Callable[[User], Client]) -> None:
