@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from config import correlation, local_models
-from data_agent import execution, guard, hints, joins, prompts, replies, samples, verified
+from data_agent import doubts, execution, guard, hints, joins, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
 from data_agent.joins import Completed
@@ -110,7 +110,9 @@ async def draft(
         problem = "The small local model cannot write queries."
         return await _stand_in(asked, book, known, problem, [], None, without, personal)
     messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES, known.in_general(asked.question)), known)
-    attempt = await attempt_query(messages, prompts.PROPOSAL_SCHEMA, known, without=without, personal=personal)
+    attempt = await attempt_query(
+        messages, prompts.PROPOSAL_SCHEMA, known, question=asked.question, without=without, personal=personal
+    )
     if attempt.reply is not None and attempt.examined is not None:
         return Draft(attempt.examined, attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
     if attempt.reply is not None:
@@ -133,13 +135,15 @@ async def attempt_query(
     schema: dict[str, object],
     known: Known,
     *,
+    question: str = "",
     without: Collection[str] = (),
     done: Collection[str] = (),
     personal: bool = False,
 ) -> Attempt:
     """Ask a model, and again with what was wrong where that can help; never raises because of a model.
 
-    `without` are texts that were rejected; a model that repeats one in `done`, which was run, has nothing more to ask.
+    `question` is what one query alone is to answer. `without` are texts that were rejected; a model that repeats one in
+    `done`, which was run, has nothing more to ask.
     """
     refused: list[Examined] = []
     completion: Completion | None = None
@@ -164,17 +168,17 @@ async def attempt_query(
         else:
             if reply.action != "query":
                 return Attempt(reply, None, completion, refused)
-            examined, doubts = await _examine_mended(reply.sql, known, personal)
+            examined, doubtful = await _examine_mended(reply.sql, known, personal, question)
             problem = examined.problem
             if examined.sql in done:
                 return Attempt(None, None, completion, refused, "It is a query that was run already.")
             if examined.sql in without:
                 problem = "It is a query that was rejected already."
             if not problem:
-                usable = Attempt(reply, _warned(examined, doubts), completion, refused)
-                if not doubts or turn == TRIES - 1:
+                usable = Attempt(reply, _warned(examined, doubtful), completion, refused)
+                if not doubtful or turn == TRIES - 1:
                     return usable
-                return await _second_thought(messages, schema, known, personal, usable, " ".join(doubts))
+                return await _second_thought(messages, schema, known, personal, usable, " ".join(doubtful), question)
             refused.append(replace(examined, problem=problem))
         messages = prompts.repair(messages, completion.text if completion else "", problem + hints.advice(problem))
     return Attempt(None, None, completion, refused, problem)
@@ -187,8 +191,9 @@ async def _second_thought(
     personal: bool,
     usable: Attempt,
     problem: str,
+    question: str,
 ) -> Attempt:
-    """Ask once more about values that no row has; the query can be used as it is if nothing better comes."""
+    """Ask once more about what is doubtful; the query can be used as it is if nothing better comes."""
     assert usable.completion is not None
     messages = prompts.repair(messages, usable.completion.text, problem)
     try:
@@ -206,23 +211,24 @@ async def _second_thought(
         return usable
     if reply.action != "query":
         return usable
-    examined, doubts = await _examine_mended(reply.sql, known, personal)
-    if examined.problem or doubts:
+    examined, doubtful = await _examine_mended(reply.sql, known, personal, question)
+    if examined.problem or doubtful:
         return usable
     return Attempt(reply, examined, completion, usable.refused)
 
 
-async def _examine_mended(sql: str, known: Known, personal: bool) -> tuple[Examined, tuple[str, ...]]:
-    """Examine a model's text, its columns and values put right; also return what is doubtful about the values."""
+async def _examine_mended(sql: str, known: Known, personal: bool, question: str) -> tuple[Examined, tuple[str, ...]]:
+    """Examine a model's text, its columns and values put right; also return what is doubtful about it."""
     completed = Completed(sql)
     if not guard.check(sql, personal=personal).allowed:
         completed = joins.complete(sql)
         if not completed.notes or not guard.check(completed.sql, personal=personal).allowed:
             return await examine(sql, personal=personal), ()
-    mended = hints.mend(completed.sql, known)
+    mended = hints.mend(completed.sql, known, question)
     examined = await examine(mended.sql, personal=personal)
     examined = replace(examined, given=sql)
-    return _warned(examined, (*completed.notes, *mended.notes)), mended.problems
+    doubtful = (*mended.problems, *doubts.about(question, mended.sql, known))
+    return _warned(examined, (*completed.notes, *mended.notes)), doubtful
 
 
 def _warned(examined: Examined, warnings: Sequence[str]) -> Examined:

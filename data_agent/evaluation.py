@@ -30,6 +30,8 @@ from llm.meter import Meter
 from llm.types import Request
 
 QUESTIONS = Path(__file__).with_name("evaluation_questions.jsonl")
+# Neither the prompt nor the repairs were made with these in view.
+HELD_OUT = Path(__file__).with_name("evaluation_held_out.jsonl")
 
 Prompt = Literal["agent", "plain"]
 Rows = Sequence[Sequence[str | None]]

@@ -49,7 +49,10 @@ and rating only in analytics_product_specs; status, quantity and total_amount on
 - Purchases by month: date_trunc('month', purchased_at)::date. In a year: extract(year FROM purchased_at) = 2025. In \
 March 2025: purchased_at >= '2025-03-01' AND purchased_at < '2025-04-01'. In the last 90 days: purchased_at >= now() - \
 interval '90 days'.
-- specs is JSON: (specs ->> 'ram_gb')::numeric. weight_kg is in kilograms: 200 grams are 0.2.
+- specs is JSON: (specs ->> 'ram_gb')::numeric, (specs ->> 'wireless')::boolean, specs ->> 'type' = 'in-ear'. \
+weight_kg is in kilograms: 200 grams are 0.2.
+- What was paid is unit_price for a piece and total_amount for a purchase; price is today's list price. Pieces or \
+units are sum(quantity). How many customers bought is count(DISTINCT user_id). Groups are filtered with HAVING.
 - Select what is asked for and no more. LIMIT only where a number of rows is asked for."""
 _JSON = """Answer with JSON: sql, and explanation, one plain sentence that says what the query does. \
 If it is no question about this data, leave sql empty and write in explanation what you would have to know."""

@@ -42,8 +42,11 @@ _KINDS = {
     f"{PRODUCT_SPECS.name}.name": "product",
 }
 _SPECS = (
-    "SELECT s.category, string_agg(DISTINCT k.key, ', ' ORDER BY k.key) AS keys FROM analytics_product_specs s, "
-    "jsonb_each(s.specs) AS k GROUP BY s.category ORDER BY s.category LIMIT 100"
+    "SELECT category, string_agg(key, ', ' ORDER BY key) AS keys FROM (SELECT s.category, k.key || "
+    "CASE min(jsonb_typeof(k.value)) WHEN 'boolean' THEN ' (true or false)' WHEN 'string' THEN "
+    "CASE WHEN count(DISTINCT k.value) <= 6 THEN ' (' || string_agg(DISTINCT k.value #>> '{}', ', ') || ')' "
+    "ELSE '' END ELSE '' END AS key FROM analytics_product_specs s, jsonb_each(s.specs) AS k GROUP BY 1, k.key) AS x "
+    "GROUP BY category ORDER BY category LIMIT 100"
 )
 _SPAN = "SELECT min(purchased_at)::date AS first, max(purchased_at)::date AS last FROM analytics_purchases LIMIT 1"
 

@@ -1,4 +1,7 @@
 import json
+import os
+import re
+import signal
 from io import StringIO
 from pathlib import Path
 
@@ -13,9 +16,10 @@ from data_agent.evaluation import same
 
 
 async def test_the_shipped_questions_have_queries_that_run_and_say_something(analytics: DemoData) -> None:
-    cases = evaluation.read(evaluation.QUESTIONS)
-    assert len(cases) == 40
-    assert len({case.question for case in cases}) == 40
+    shipped, held_out = evaluation.read(evaluation.QUESTIONS), evaluation.read(evaluation.HELD_OUT)
+    assert (len(shipped), len(held_out)) == (40, 20)
+    cases = [*shipped, *held_out]
+    assert len({case.question for case in cases}) == 60
     taken = {entry.question for entry in verified.shipped()}
     for case in cases:
         assert case.question not in taken
@@ -113,7 +117,25 @@ def test_both_prompts_are_measured_in_one_run(tmp_path: Path) -> None:
     assert "agent: agent:delete everything\n  Only SELECT is allowed" in output
     for part in ("plain", "latency, median", "tokens for each question"):
         assert part in output
-    assert "8/8" in progress.getvalue()
+    assert "8/8, right: agent 3 of 4, plain 0 of 4" in progress.getvalue()
+    assert re.search(r"agent  right .* s  agent:countries", progress.getvalue())
+
+
+@pytest.mark.usefixtures("analytics", "chains")
+def test_what_was_measured_is_printed_when_the_process_is_ended(tmp_path: Path) -> None:
+    count = "SELECT count(*) FROM analytics_users"
+    path = _file(tmp_path, _line("agent:prose", count), _line("agent:slow", count))
+
+    class EndedAfterTheFirst(StringIO):
+        def write(self, text: str) -> int:
+            if "agent:prose" in text:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().write(text)
+
+    said = StringIO()
+    call_command("evaluate_sql", stdout=said, stderr=EndedAfterTheFirst(), questions=path, provider="scripted")
+    assert "Stopped after 1 of 2." in said.getvalue()
+    assert "1 of 1 (100.0%)" in said.getvalue()
 
 
 @pytest.mark.usefixtures("analytics", "chains")

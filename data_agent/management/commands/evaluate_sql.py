@@ -1,6 +1,7 @@
 """Measures the agent's proposals against queries that people wrote."""
 
 import asyncio
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -56,6 +57,8 @@ class Command(BaseCommand):
             _use(options["provider"])
         which: list[Prompt] = list(get_args(Prompt)) if options["prompt"] == "both" else [options["prompt"]]
         outcomes: list[Outcome] = []
+        # `timeout` and service managers end with SIGTERM: what was measured until then is printed too.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             asyncio.run(self._evaluate(cases, which, outcomes))
         except KeyboardInterrupt:
@@ -64,6 +67,8 @@ class Command(BaseCommand):
             self.stdout.write(f"Stopped after {len(outcomes)} of {len(cases) * len(which)}.")
         except (BadCases, Unavailable) as error:
             raise CommandError(str(error)) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
         if options["details"]:
             self._list_misses(outcomes)
         for line in table(outcomes, which):
@@ -80,11 +85,17 @@ class Command(BaseCommand):
             self.stderr.write("")
 
     def _progress(self, done: int, total: int, outcomes: list[Outcome], seconds: float) -> None:
-        full = _BAR * done // total
-        right = sum(outcome.right for outcome in outcomes)
+        last = outcomes[-1]
+        mark = "right" if last.right else ("nearly" if last.nearly else "wrong")
+        said = f"{done:>4} {last.prompt:<6} {mark:<7}{last.seconds:>6.1f} s  {last.case.question[:80]}"
+        bar = f"[{'#' * (_BAR * done // total)}".ljust(_BAR + 1, ".") + f"] {done}/{total}"
+        right = ", ".join(
+            f"{prompt} {sum(outcome.right for outcome in group)} of {len(group)}"
+            for prompt, group in by_prompt(outcomes).items()
+        )
         left = round(seconds / done * (total - done))
-        bar = f"[{'#' * full}{'.' * (_BAR - full)}] {done}/{total}, {right} right, about {left} s left"
-        self.stderr.write(f"\r{bar:<70}", ending="")
+        self.stderr.write(f"\r{said:<100}")
+        self.stderr.write(f"{bar}, right: {right}, about {left} s left", ending="")
         self.stderr.flush()
 
     def _list_misses(self, outcomes: list[Outcome]) -> None:
@@ -96,11 +107,20 @@ class Command(BaseCommand):
 
 def table(outcomes: list[Outcome], which: list[Prompt]) -> list[str]:
     """Return the figures as lines, a column for each prompt."""
-    measured = [prompt for prompt in which if any(outcome.prompt == prompt for outcome in outcomes)]
-    columns = [_figures([outcome for outcome in outcomes if outcome.prompt == prompt]) for prompt in measured]
+    groups = by_prompt(outcomes)
+    measured = [prompt for prompt in which if prompt in groups]
+    columns = [_figures(groups[prompt]) for prompt in measured]
     lines = [" " * 34 + "".join(f"{prompt:>20}" for prompt in measured)]
     lines += [f"{name:<34}" + "".join(f"{column[name]:>20}" for column in columns) for name in columns[0]]
     return lines
+
+
+def by_prompt(outcomes: list[Outcome]) -> dict[Prompt, list[Outcome]]:
+    """Return the outcomes under each prompt."""
+    groups: dict[Prompt, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.prompt, []).append(outcome)
+    return groups
 
 
 def _figures(outcomes: list[Outcome]) -> dict[str, str]:
