@@ -8,6 +8,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.end_to_end.workspace import (
     COUNTRIES,
+    SLOW,
     ask,
     begin,
     connected,
@@ -15,14 +16,13 @@ from tests.end_to_end.workspace import (
     expect_state,
     part,
     sign_in,
+    start_sql,
     steps,
 )
 from tests.servers import Up
 
 pytestmark = pytest.mark.browser
 
-# PostgreSQL expects a two-hundredth of the rows that come of it.
-SLOW = "SELECT count(*) AS n FROM analytics_purchases a JOIN analytics_purchases b ON a.quantity * 0 = b.quantity * 0"
 Sockets = list[tuple[WebSocketRoute, WebSocketRoute]]
 
 
@@ -114,10 +114,7 @@ def test_a_decision_without_a_connection_is_not_lost_in_silence(analyst_may_comp
 
 def test_a_query_whose_page_is_gone_is_ended_and_the_page_says_so(analyst_may_complain: Page, sockets: Sockets) -> None:
     page = analyst_may_complain
-    step = ask(page, COUNTRIES)
-    part(step, "sql").fill(SLOW)
-    part(step, "check").click()
-    part(step, "approve").click()
+    step = start_sql(page, SLOW)
     expect_state(step, "approved")
     _drop(sockets)
     connected(page)
@@ -128,10 +125,7 @@ def test_a_query_whose_page_is_gone_is_ended_and_the_page_says_so(analyst_may_co
 
 
 def test_a_running_query_can_be_cancelled(analyst: Page) -> None:
-    step = ask(analyst, COUNTRIES)
-    part(step, "sql").fill(SLOW)
-    part(step, "check").click()
-    part(step, "approve").click()
+    step = start_sql(analyst, SLOW)
     expect(part(analyst, "progress-words")).to_have_text(re.compile("^Running the query"))
     part(analyst, "stop").click()
     expect_state(step, "failed")

@@ -117,20 +117,6 @@ def test_the_rows_of_an_older_result_are_fetched_when_they_are_wanted(analyst: P
     expect(part(step, "load")).to_be_hidden()
 
 
-def test_an_empty_result_and_a_failed_query_are_said_in_words(analyst: Page) -> None:
-    step = run_sql(analyst, "SELECT country FROM analytics_users WHERE country = 'Atlantis'")
-    expect(part(step, "answer")).to_have_text("No rows match.")
-    expect(part(step, "chart")).to_be_hidden()
-
-    step = ask(analyst, COUNTRIES)
-    part(step, "sql").fill("SELECT 1 / (id - id) AS nothing FROM analytics_users")
-    part(step, "check").click()
-    part(step, "approve").click()
-    expect_state(step, "failed")
-    expect(part(step, "error")).to_contain_text("division by zero")
-    expect(part(step, "query")).to_be_visible()
-
-
 def test_a_step_has_an_address_of_its_own(analyst: Page) -> None:
     first = answered(analyst, COUNTRIES)
     answered(analyst, COUNTRIES)
