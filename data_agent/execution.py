@@ -128,9 +128,9 @@ async def _transaction(
         async with asyncio.timeout(connections.TRANSACTION_SECONDS + 5), connection.cursor() as cursor:
             yield cursor
     except TimeoutError:
-        raise QueryFailed(_TOO_SLOW) from None
+        raise QueryFailed(_too_slow(statement_seconds)) from None
     except psycopg.Error as error:
-        raise QueryFailed(_explain(error)) from error
+        raise QueryFailed(_explain(error, statement_seconds)) from error
     finally:
         # Without a commit PostgreSQL rolls back; closing also ends whatever the connection may still hold.
         await connection.close()
@@ -148,19 +148,22 @@ async def _begun(statement_seconds: int, personal: bool, ahead: Ahead | None) ->
             # PostgreSQL was restarted since it was opened, or has ended it; nothing was run.
             return await _begun(statement_seconds, personal, None)
         if isinstance(error, psycopg.Error):
-            raise QueryFailed(_explain(error)) from error
+            raise QueryFailed(_explain(error, statement_seconds)) from error
         if isinstance(error, TimeoutError):
-            raise QueryFailed(_TOO_SLOW) from None
+            raise QueryFailed(_too_slow(statement_seconds)) from None
         raise
     return connection
 
 
-_TOO_SLOW = f"The query took longer than {STATEMENT_SECONDS} seconds and was ended. Narrow it with WHERE."
+def _too_slow(seconds: int) -> str:
+    if seconds == ESTIMATE_SECONDS:
+        return f"PostgreSQL could not plan the query within {seconds} seconds. Simplify it."
+    return f"The query took longer than {seconds} seconds and was ended. Narrow it with WHERE."
 
 
-def _explain(error: psycopg.Error) -> str:
+def _explain(error: psycopg.Error, seconds: int) -> str:
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.TransactionTimeout):
-        return _TOO_SLOW
+        return _too_slow(seconds)
     message = (error.diag.message_primary or "the connection was lost").rstrip(".")
     hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
     return f"PostgreSQL: {message}.{hint}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_agent.guard import policy, series, suggestions
-from data_agent.guard.constants import bound_of, text_of
+from data_agent.guard.constants import bound_of, number_of, text_of
 from data_agent.guard.findings import Findings
 
 Tree = Any
@@ -89,7 +89,21 @@ def _joined(place: int, name: str) -> Any:
     return check_separator
 
 
+def check_exponent(exponent: Tree, findings: Findings) -> None:
+    """Refuse a power whose exponent is a large number."""
+    number = number_of(exponent)
+    if number is not None and abs(number) > policy.MAX_EXPONENT:
+        findings.refuse(f"An exponent may be at most {policy.MAX_EXPONENT:,}.")
+
+
+def _power(arguments: Sequence[Tree], findings: Findings) -> None:
+    for exponent in arguments[1:]:
+        check_exponent(exponent, findings)
+
+
 _BOUNDS = {
+    "power": _power,
+    "pow": _power,
     "repeat": _repeat,
     "lpad": _pad,
     "rpad": _pad,

@@ -1,10 +1,12 @@
 """What an expression says without being run: texts, numbers, and numbers with arithmetic between them."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 Tree = Any
 
+_HUGE = re.compile(r"\s*[+-]?[\d_.]+e[+-]?0*[1-9]\d{3,}\s*$|\s*[+-]?[\d_.]{1000}", re.IGNORECASE)
 _LEAST = 2  # IS_LEAST
 # They make much out of little.
 _EXPLOSIVE = frozenset({"power", "pow", "exp", "lcm"})
@@ -80,6 +82,16 @@ def scale_of(node: Tree) -> float:
         case "sub_link":
             return _largest(_outputs(node.sub_link.subselect.select_stmt))
     return 1.0
+
+
+def is_huge(constant: Tree) -> bool:
+    """Whether an A_Const is a number, or a text that is one, with thousands of digits."""
+    match constant.WhichOneof("val"):
+        case "fval":
+            return _HUGE.match(constant.fval.fval) is not None
+        case "sval":
+            return _HUGE.match(constant.sval.sval) is not None
+    return False
 
 
 def without_cast(node: Tree) -> Tree:

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from data_agent.guard import calls, policy, products
+from data_agent.guard.constants import is_huge
 from data_agent.guard.findings import Findings
 from data_agent.guard.from_items import FromItems
 from data_agent.guard.names import Names
@@ -200,6 +201,8 @@ class Inspector:
             case "A_Const":
                 if message.WhichOneof("val") == "bsval":
                     self.findings.refuse_kind("BitString")
+                elif is_huge(message):
+                    self.findings.refuse("A number in the query is far too large.")
             case "SelectStmt":
                 self.statement(message, scope, ctes)
             case "TypeName":
@@ -223,6 +226,8 @@ class Inspector:
                 calls.check(node, self.findings)
             case "A_Expr":
                 self._operator(node.name)
+                if node.name[-1].string.sval == "^":
+                    calls.check_exponent(node.rexpr, self.findings)
             case "SubLink":
                 self._operator(node.oper_name)
             case "SortBy":

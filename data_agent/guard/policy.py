@@ -32,6 +32,8 @@ MAX_REPEAT = 100
 MAX_WIDTH = 200
 MAX_SEPARATOR = 100
 MAX_GROWTH = 1_000
+# Numbers of a hundred thousand digits keep a server busy for seconds.
+MAX_EXPONENT = 1_000
 
 # Types of parse tree nodes in expressions, as libpg_query calls them.
 NODES = _words(
@@ -134,7 +136,7 @@ SQL_VALUES = _words(
 
 _CONTENT = [
     (MAX_BYTES, DEFAULT_ROWS, MAX_ROWS, MAX_EXPANDED_NODES, MAX_RELATIONS, MAX_JOINED),
-    (MAX_SERIES, MAX_SERIES_TOGETHER, MAX_REPEAT, MAX_WIDTH, MAX_SEPARATOR, MAX_GROWTH),
+    (MAX_SERIES, MAX_SERIES_TOGETHER, MAX_REPEAT, MAX_WIDTH, MAX_SEPARATOR, MAX_GROWTH, MAX_EXPONENT),
     *(sorted(each) for each in (NODES, FUNCTIONS, RECORD_FUNCTIONS, TYPES, COLLATIONS, OPERATORS, SQL_VALUES)),
     [(name, TABLE_FUNCTIONS[name]) for name in sorted(TABLE_FUNCTIONS)],
     [(table.name, table.column_names, table.personal_columns) for table in TABLES],
