@@ -13,6 +13,10 @@ pytestmark = pytest.mark.browser
 WHOLE = "one two three four five six seven eight nine ten"
 
 
+def _give_sign(page: Page, sign: str) -> None:
+    page.evaluate("sign => (sign === 'visibilitychange' ? document : window).dispatchEvent(new Event(sign))", sign)
+
+
 @EVERY_SIZE
 def test_the_websocket_chat_shows_the_answer_while_it_grows_and_stops_on_demand(
     page: Page, size: tuple[int, int]
@@ -116,13 +120,54 @@ def test_a_connection_that_died_while_the_machine_slept_is_replaced(page_may_com
     expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("^one two"))
     silent = True
     page.wait_for_timeout(500)
-    page.evaluate(
-        "sign => (sign === 'visibilitychange' ? document : window).dispatchEvent(new Event(sign))",
-        sign,
-    )
+    _give_sign(page, sign)
     is_answered(exchange)
     expect(exchange.locator('[data-part="answer"]')).to_have_text(WHOLE)
     assert len(sockets) == 2
+
+
+def test_attempts_to_connect_have_random_pauses_that_grow_and_signs_of_life_cut_them_short(
+    page_may_complain: Page,
+) -> None:
+    page = page_may_complain
+    attempts = []
+    away = False
+
+    def connect(socket: WebSocketRoute) -> None:
+        attempts.append(socket)
+        if away:
+            socket.close(code=1001)
+        else:
+            socket.connect_to_server()
+
+    page.route_web_socket("**/ws/chat/", connect)
+    # Only what `Backoff` takes is random: all other times that the page sets are whole milliseconds. Such a pause is
+    # over when the test says so.
+    page.add_init_script(
+        "window.pauses = []; const { setTimeout } = window; window.setTimeout = (work, ms) => {"
+        " if (ms % 1 === 0) return setTimeout(work, ms); pauses.push(ms); window.over = work; }"
+    )
+    open_chats(page)
+    away = True
+    attempts[0].close(code=1001)
+    for number in range(1, 9):
+        page.wait_for_function("number => pauses.length === number", arg=number)
+        assert len(attempts) == number
+        page.evaluate("over()")
+    page.wait_for_function("pauses.length === 9")
+    pauses = page.evaluate("pauses")
+    steps = [min(500 * 2**number, 15_000) for number in range(9)]
+    shares = [pause / step for pause, step in zip(pauses, steps, strict=True)]
+    assert all(0.75 <= share <= 1.25 for share in shares)
+    assert len(set(shares)) == len(shares)
+    for number, sign in enumerate(["online", "pageshow", "visibilitychange"], start=10):
+        _give_sign(page, sign)
+        page.wait_for_function("number => pauses.length === number", arg=number)
+        assert len(attempts) == number
+        assert page.evaluate("pauses.at(-1)") <= 1.25 * 500
+    away = False
+    _give_sign(page, "online")
+    expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected")
 
 
 @pytest.mark.parametrize("way", ["server-sent events", "polling"])

@@ -36,6 +36,18 @@ async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(vi
     await socket.disconnect()
 
 
+async def test_a_ping_is_answered_while_an_answer_streams(visitor: uuid.UUID) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask(SLOW)
+    assert (await socket.receive_json_from(timeout=5))["type"] == "delta"
+    await socket.send_json_to({"type": "ping"})
+    kinds = []
+    while "end" not in kinds:
+        kinds.append((await socket.receive_json_from(timeout=5))["type"])
+    assert kinds.count("pong") == 1
+    await socket.disconnect()
+
+
 async def test_a_run_leaves_one_row(visitor: uuid.UUID) -> None:
     socket = await Socket(visitor).opened()
     run = await socket.ask("Hello there")
