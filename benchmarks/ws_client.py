@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks.ws_schedule import INTERVAL, question, word
 
-# Seconds after which what is expected is lost.
+# Seconds of silence after which what is expected is lost: words that are late still count as late, however late.
 _PATIENCE = 30.0
 # Sockets that are being opened at a time.
 _OPENING = 20
@@ -202,7 +202,7 @@ async def play(stage: Stage) -> dict[str, Any]:
     until = time.monotonic()
     share = (time.process_time() - before) / (until - at)
     watch.cancel()
-    await asyncio.wait([socket.ended for socket in sockets], timeout=_PATIENCE)
+    await _until_ended(sockets)
     result = judge(sockets, stage, begin, at, until) | {"share": share, "client_late": late, "resumed": resumed}
     for socket in sockets:
         socket.transport.close()
@@ -213,7 +213,7 @@ async def play(stage: Stage) -> dict[str, Any]:
 def judge(sockets: list[Socket], stage: Stage, begin: float, since: float, until: float) -> dict[str, Any]:
     """Return lateness (ms) of the first words and of the others, the frames of the window, and what went wrong.
 
-    `early` are the frames that came while the streams began.
+    `early` are the frames that came while the streams began. One with several words, which are late, counts as so many.
     """
     whole = "".join(map(word, range(stage.count)))
     first, following, errors, lost, early, frames, said = [], [], 0, 0, 0, 0, ""
@@ -222,10 +222,13 @@ def judge(sockets: list[Socket], stage: Stage, begin: float, since: float, until
         outcome = None
         for at, payload in socket.frames:
             kind, said_text = socket.read(payload)
-            early += begin <= at < since
-            frames += since <= at < until
+            numbers = range(0)
             if kind == "delta":
-                for number in range(len(text) // len(word(0)), (len(text) + len(said_text)) // len(word(0))):
+                numbers = range(len(text) // len(word(0)), (len(text) + len(said_text)) // len(word(0)))
+            early += max(len(numbers), 1) * (begin <= at < since)
+            frames += max(len(numbers), 1) * (since <= at < until)
+            if kind == "delta":
+                for number in numbers:
                     lateness = (at - socket.asked_at - number * INTERVAL) * 1000
                     (following if number else first).append(round(lateness, 3))
                 text += said_text
@@ -260,6 +263,14 @@ async def _resume(stage: Stage, sockets: list[Socket]) -> dict[str, list[float]]
         page.transport.close()
         await asyncio.sleep(0.02)
     return {"resumed": resumed, "connected": connected}
+
+
+async def _until_ended(sockets: list[Socket]) -> None:
+    """Wait for the ends as long as anything comes."""
+    waiting, heard = {socket.ended for socket in sockets}, -1
+    while waiting and (by_now := sum(len(socket.frames) for socket in sockets)) > heard:
+        heard = by_now
+        _, waiting = await asyncio.wait(waiting, timeout=_PATIENCE)
 
 
 async def _watch(late: list[float]) -> None:

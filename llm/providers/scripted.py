@@ -79,9 +79,10 @@ class Scripted:
         begin = now() + scene.first_ms / 1000
         await asyncio.sleep(scene.first_ms / 1000)
         for position, word in enumerate(words[: request.max_tokens]):
-            if position:
-                # What is late does not make the next ones late.
-                await asyncio.sleep(begin + position * scene.token_ms / 1000 - now())
+            left = begin + position * scene.token_ms / 1000 - now()
+            # What is late does not make the next ones late: they are there at once, as in a connection's buffer.
+            if position and (left > 0 or not scene.token_ms):
+                await asyncio.sleep(left)
             yield Chunk(word)
         if scene.error:
             raise self._failure(scene.error, scene.retry_after)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from contextlib import aclosing
 
 import pytest
 from pydantic import ValidationError
@@ -113,3 +115,14 @@ def test_refuses_a_script_that_is_none(tmp_path, text):
     with pytest.raises(ValueError) as caught:
         scripted.load(file)
     assert isinstance(caught.value, ValidationError | json.JSONDecodeError | UnicodeDecodeError)
+
+
+async def test_words_that_are_late_come_together():
+    late = Scripted([scene(answer="one two three four", token_ms=20)])
+    async with aclosing(late.stream(ask("Go."))) as chunks:
+        assert (await anext(chunks)).text == "one "
+        time.sleep(0.1)
+        turns: list[bool] = []
+        asyncio.get_running_loop().call_soon(turns.append, True)
+        assert [(await anext(chunks)).text for _ in range(3)] == ["two ", "three ", "four"]
+        assert not turns
