@@ -1,0 +1,83 @@
+"""axe finds nothing on the pages in their states, in either colour scheme; text may be twice as large."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.end_to_end.accessibility import violations
+from tests.end_to_end.chats import CHATS, bring_up, is_answered, open_chats, send
+from tests.end_to_end.workspace import COUNTRIES, ask, expect_state, part
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_about_page_in_all_its_states(page: Page) -> None:
+    open_chats(page)
+    assert violations(page) == []
+    exchange = send(page, "ws-chat", "scene:slow please")
+    send(page, "kafka-chat", "scene:slow please")
+    expect(exchange).to_have_attribute("data-state", "streaming")
+    assert violations(page) == []
+    for chat in CHATS:
+        page.locator(f"#{chat} summary").click()
+        is_answered(page.locator(f"#{chat} .exchange").last)
+        is_answered(send(page, chat, "scene:markdown please"))
+        page.locator(f'#{chat} [data-part="down"]').last.click()
+        page.locator(f'#{chat} [name="comment"]').last.wait_for()
+        failed = send(page, chat, "scene:cut please")
+        expect(failed).to_have_attribute("data-state", "failed", timeout=20_000)
+        page.locator(f'#{chat} [data-part="edit"]').last.click()
+        page.locator(f"#{chat}-text").fill("x" * 4001)
+        page.locator(f'#{chat} [data-part="send"]').click()
+        expect(page.locator(f'#{chat} [data-part="refusal"]')).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_about_page_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_chats(page)
+    for chat in CHATS:
+        bring_up(page, chat)
+        assert violations(page) == []
+
+
+def test_the_data_agent_in_all_its_states(analyst: Page) -> None:
+    assert violations(analyst) == []
+    step = ask(analyst, COUNTRIES)
+    expect_state(step, "proposed")
+    assert violations(analyst) == []
+    part(step, "approve").click()
+    expect_state(step, "answered")
+    assert violations(analyst) == []
+    expect_state(ask(analyst, "agent:delete"), "blocked")
+    assert violations(analyst) == []
+
+
+def test_pages_around_them(page_may_complain: Page) -> None:
+    page = page_may_complain
+    for address in ("/data-agent/", "/admin/login/", "/nowhere/"):
+        page.goto(address)
+        assert violations(page) == [], address
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_text_twice_as_large_loses_nothing(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    open_chats(page)
+    # What the browser's own setting does: every length here is in rem or em.
+    page.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
+    for chat in CHATS:
+        is_answered(send(page, chat, "What is an outbox?"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cut = page.locator(f"#{chat}").evaluate(
+            """panel => [...panel.querySelectorAll('h2, p, button, label, summary, textarea')]
+              .filter(each => each.checkVisibility({visibilityProperty: true}))
+              .filter(each => !each.closest('.visually-hidden, .log'))
+              .filter(each => {
+                const [inner, outer] = [each.getBoundingClientRect(), panel.getBoundingClientRect()];
+                return inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1 || inner.left < outer.left - 1;
+              }).map(each => each.outerHTML)"""
+        )
+        assert cut == []
+        log = page.locator(f'#{chat} [data-part="log"]').bounding_box()
+        assert log is not None
+        assert log["height"] >= 100
