@@ -6,6 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -70,11 +72,19 @@ async def about(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
+    """Return the page. With PostgreSQL away nothing of before is in it, and the text that was sent all the same."""
     visitor = visitor_of(request)
-    runs, earlier = transcript.page(visitor)
-    asked = [_of_question(row) for row in questions.history(visitor)]
+    try:
+        runs, earlier = transcript.page(visitor)
+        asked = [_of_question(row) for row in questions.history(visitor)]
+        profile = Profile.current()
+    except (OperationalError, InterfaceError) as error:
+        (runs, earlier), asked, profile = ([], None), [], Profile()
+        refusal = refusal_of(error)
+        # The page's header would ask PostgreSQL who has signed in.
+        request.user = AnonymousUser()
     context = {
-        "profile": Profile.current(),
+        "profile": profile,
         "questions": asked,
         # Whether a page that cannot look for answers is to be loaded again, which would cost a refused text.
         "comes_back": refusal is None and any(exchange.state == "pending" for exchange in asked),

@@ -1,5 +1,6 @@
 // The list of questions and answers in a panel.
 
+import { Announcer } from "./announcer.js";
 import { dressCode, makeCopyButton } from "./copying.js";
 import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
@@ -17,7 +18,7 @@ export class Conversation {
     this.list = part(panel, "exchanges");
     this.empty = part(panel, "empty");
     this.blank = part(panel, "blank");
-    this.announcer = part(panel, "announcer");
+    this.announcer = new Announcer(part(panel, "announcer"));
     this.following = true;
     this.newText = part(panel, "new-text");
     this.newText.addEventListener("click", () => this.catchUp());
@@ -91,7 +92,7 @@ export class Conversation {
   }
 
   announce(text) {
-    this.announcer.textContent = text;
+    this.announcer.say(text);
   }
 }
 
@@ -134,9 +135,11 @@ export class Exchange {
     if (this.growing === null) {
       this.element.dataset.state = "streaming";
       this.growing = new Growing(this.answer);
+      this.conversation.announcer.follow(this.answer);
     }
     this.growing.append(text);
     this.stopwatch?.first();
+    this.conversation.announcer.grew();
     this.conversation.grow();
   }
 
@@ -150,8 +153,7 @@ export class Exchange {
     this.show(facts);
     if (this.stopwatch) this.measure();
     this.conversation.grow();
-    const note = part(this.element, "note").textContent;
-    this.conversation.announce([this.answer.textContent.trim(), note].filter(Boolean).join(" "));
+    this.conversation.announcer.end(this.answer, part(this.element, "note").textContent);
     this.element.dispatchEvent(new CustomEvent("ended", { bubbles: true }));
   }
 

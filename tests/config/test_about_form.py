@@ -5,9 +5,13 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
+from kafka_chat import asking
 from kafka_chat.models import ChatMessage
+from llm.models import Profile
+from ws_chat import transcript
 
 # Questions go to PostgreSQL past Django's connection, and so past a test's transaction.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,3 +67,20 @@ def test_it_needs_the_token_of_the_page(visitor: Client) -> None:
     response = visitor.post("/about/", {"message": "why?"})
     assert response.status_code == 403
     assert not ChatMessage.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_with_postgresql_away_the_page_says_so_and_keeps_the_text(
+    visitor: Client, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> Any:
+        raise OperationalError("connection refused")
+
+    page = visitor.get("/about/").content.decode()
+    for module, name in ((asking, "ask"), (transcript, "page"), (Profile, "current")):
+        monkeypatch.setattr(module, name, away)
+    response = _send(visitor, "why?", page) if method == "post" else visitor.get("/about/")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
+    html = response.content.decode()
+    assert "The chat cannot store anything right now. Please try again in a few seconds.</p>" in html
+    assert ("why?</textarea>" in html) == (method == "post")

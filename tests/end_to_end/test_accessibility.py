@@ -59,6 +59,23 @@ def test_pages_around_them(page_may_complain: Page) -> None:
         assert violations(page) == [], address
 
 
+def test_a_growing_answer_is_told_in_sentences_and_not_word_by_word(page: Page) -> None:
+    open_chats(page)
+    page.evaluate(
+        """() => {
+          const region = document.querySelector('#ws-chat [data-part="announcer"]');
+          window.told = [];
+          new MutationObserver(() => window.told.push(region.textContent)).observe(region, { childList: true });
+        }"""
+    )
+    exchange = send(page, "ws-chat", "scene:sentences please")
+    is_answered(exchange)
+    told = page.evaluate("window.told")
+    assert " ".join(told) == part(exchange, "answer").inner_text()
+    assert all(each.endswith(".") for each in told)
+    assert len(told) > 1
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_text_twice_as_large_loses_nothing(page: Page, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
