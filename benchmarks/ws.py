@@ -8,10 +8,10 @@ Beside it, in the same minutes: a bare Starlette WebSocket on uvicorn (uvloop), 
 Daphne as it comes and on our tuned one (`benchmarks.ws_peers`); and Chainlit, up to 100 streams, where it is installed
 in `.cache/chainlit`: above a few hundred it falls over. The servers take turns in an order of chance.
 
-CPU is the web process's: for 1,000 frames while all streams run, and for a question. A frame with several words, as ours
-sends where it is late, counts as so many. Memory is that of 100 connections
-to a new server. The client is a process of its own; how busy and how late it was itself is in the last columns: what it
-is late, the words seem to be. Figures are medians of the rounds, with the smallest and the largest.
+CPU is the web process's: for 1,000 frames while all streams run, and for a question. A frame with several words, as
+ours sends where it is late, counts as so many. Memory is that of 100 connections to a new server. The client is a
+process of its own; how busy and how late it was itself is in the last columns: what it is late, the words seem to be.
+Figures are medians of the rounds, with the smallest and the largest.
 """
 
 import argparse
