@@ -52,14 +52,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._written = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection. Where the server stops, its runs are ended first, and the page is sent elsewhere.
+        """Serve the connection. Where the server stops, the page sees how its runs end, and is sent elsewhere.
 
-        `disconnect` would be too late: it is not called when the server shuts down.
+        `disconnect` would be too late: it is not called when the server shuts down. The runs are not ended here: Daphne
+        also cancels a connection that is gone and takes its time, and nobody else's answer ends with that one.
         """
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            await generations().shut_down()
             await self._say_goodbye()
             raise
         finally:

@@ -9,6 +9,7 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from pytest_django import Settings
 
+from config import draining
 from tests.ws_chat.conftest import Socket, rows
 from ws_chat import answers, protocol, transcript
 from ws_chat.models import Status
@@ -102,9 +103,10 @@ async def test_a_server_that_shuts_down_records_what_was_sent(visitor: uuid.UUID
     socket = await Socket(visitor).opened()
     await socket.ask(SLOW)
     await socket.receive_json_from(timeout=5)
-    # Daphne cancels what still runs, and calls no `disconnect`.
+    # Our server cancels what still runs, and calls no `disconnect`.
     assert socket.future is not None
     socket.future.cancel()
+    await draining.drain()
     with pytest.raises(asyncio.CancelledError):
         await socket.future
     end, close = [socket.output_queue.get_nowait() for _ in range(socket.output_queue.qsize())][-2:]
@@ -113,6 +115,20 @@ async def test_a_server_that_shuts_down_records_what_was_sent(visitor: uuid.UUID
     assert close == {"type": "websocket.close", "code": protocol.CLOSE_COME_BACK}
     (row,) = await rows(1)
     assert (row.status, row.answer) == (Status.INTERRUPTED, "one ")
+
+
+async def test_a_connection_that_is_cancelled_alone_ends_nobodys_answer(visitor: uuid.UUID) -> None:
+    socket, gone = await Socket(visitor).opened(), await Socket(uuid.uuid4()).opened()
+    await socket.ask(SLOW)
+    await socket.receive_json_from(timeout=5)
+    # Daphne does that where a connection is closed and its application takes longer than ten seconds.
+    assert gone.future is not None
+    gone.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone.future
+    _, end = await socket.until_end()
+    assert end["outcome"] == "done"
+    await socket.disconnect()
 
 
 @pytest.mark.parametrize(("question", "kept"), [("scene:rejected", ""), ("scene:cut", "this answer")])
