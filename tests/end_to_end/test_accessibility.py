@@ -18,9 +18,11 @@ def test_the_about_page_in_all_its_states(page: Page) -> None:
     expect(exchange).to_have_attribute("data-state", "streaming")
     assert violations(page) == []
     for chat in CHATS:
-        page.locator(f"#{chat} summary").click()
+        page.locator(f"#{chat} .explained > summary").click()
         is_answered(page.locator(f"#{chat} .exchange").last)
         is_answered(send(page, chat, "scene:markdown please"))
+        page.locator(f'#{chat} [data-part="timeline"] summary').first.click(timeout=15_000)
+        page.locator(f"#{chat} figure").first.wait_for()
         page.locator(f'#{chat} [data-part="down"]').last.click()
         page.locator(f'#{chat} [name="comment"]').last.wait_for()
         failed = send(page, chat, "scene:cut please")
@@ -54,7 +56,7 @@ def test_the_data_agent_in_all_its_states(analyst: Page) -> None:
 
 def test_pages_around_them(page_may_complain: Page) -> None:
     page = page_may_complain
-    for address in ("/data-agent/", "/admin/login/", "/nowhere/"):
+    for address in ("/compare/", "/data-agent/", "/admin/login/", "/nowhere/"):
         page.goto(address)
         assert violations(page) == [], address
 
