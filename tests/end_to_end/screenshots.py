@@ -55,6 +55,8 @@ def main() -> None:
             with _page(browser, site, scheme, size) as page:
                 about(page)
                 page.screenshot(path=arguments.folder / f"about{look}.png", full_page=size is PHONE)
+                explain_and_refuse(page)
+                page.screenshot(path=arguments.folder / f"about-explained{look}.png", full_page=True)
                 propose(page, sign_in.group())
                 page.screenshot(path=arguments.folder / f"data-agent-proposal{look}.png", full_page=True)
                 approve(page)
@@ -83,6 +85,18 @@ def about(page: Page) -> None:
     for chat in QUESTIONS:
         exchange = page.locator(f"#{chat} .exchange").last
         expect(exchange).to_have_attribute("data-state", "answered", timeout=PATIENCE)
+    _let_go(page)
+
+
+def explain_and_refuse(page: Page) -> None:
+    """Open what explains each chat, have an answer rated, and send nothing."""
+    for chat in QUESTIONS:
+        bring_up(page, chat)
+        page.locator(f"#{chat} summary").click()
+        page.locator(f'#{chat} [data-part="down"]').last.click()
+        page.locator(f'#{chat} [name="comment"]').last.wait_for()
+        page.locator(f'#{chat} [data-part="send"]').click()
+        page.locator(f'#{chat} [data-part="refusal"]').wait_for()
     _let_go(page)
 
 

@@ -56,7 +56,7 @@ def test_the_data_agent_in_all_its_states(analyst: Page) -> None:
 
 def test_pages_around_them(page_may_complain: Page) -> None:
     page = page_may_complain
-    for address in ("/compare/", "/data-agent/", "/admin/login/", "/nowhere/"):
+    for address in ("/compare/", "/data-agent/", "/your-data/", "/models/", "/admin/login/", "/nowhere/"):
         page.goto(address)
         assert violations(page) == [], address
 
