@@ -92,7 +92,7 @@ def explain_and_refuse(page: Page) -> None:
     """Open what explains each chat, have an answer rated, and send nothing."""
     for chat in QUESTIONS:
         bring_up(page, chat)
-        page.locator(f"#{chat} summary").click()
+        page.locator(f"#{chat} .explained summary").click()
         page.locator(f'#{chat} [data-part="down"]').last.click()
         page.locator(f'#{chat} [name="comment"]').last.wait_for()
         page.locator(f'#{chat} [data-part="send"]').click()
