@@ -17,7 +17,8 @@ class Deadline:
     def __init__(self, moment: float) -> None:
         self.passed = False
         self._waiting: asyncio.Task[object] | None = None
-        self._timer = asyncio.get_running_loop().call_at(moment, self._pass)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(moment, self._pass)
 
     def __enter__(self) -> Self:
         return self
@@ -30,7 +31,8 @@ class Deadline:
 
         Not to be called where it has `passed`, and by one task at a time.
         """
-        task = self._waiting = asyncio.current_task()
+        # Who is not told the loop looks for it, at a price that is high where this is done for each piece.
+        task = self._waiting = asyncio.current_task(self._loop)
         assert task is not None
         cancelling = task.cancelling()
         try:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
@@ -71,6 +72,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def dispatch(self, message: Any) -> None:
+        """Handle what the server says.
+
+        Channels' own goes through a thread first, which closes old connections to the database: a question would wait
+        for that thread's turn. Who uses the database here does that itself (`database_sync_to_async`).
+        """
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         """Accept a visitor, and send away who has no cookie."""

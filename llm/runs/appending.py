@@ -35,6 +35,7 @@ class Appender:
         self._later: dict[Writer, float] = {}
         self._hurry = asyncio.Event()
         self._gather = _GATHER[0]
+        self._loop = asyncio.get_running_loop()
 
     def add(self, writer: Writer, writing: int, *, at_once: bool) -> None:
         """Learn that a writer, one of so many, has something new. Waits for nothing."""
@@ -44,7 +45,7 @@ class Appender:
             self._hurry.set()
         elif writer not in self._later and writer not in self._now:
             self._gather = min(max(writing / _APPENDS_PER_SECOND, _GATHER[0]), _GATHER[1])
-            self._later[writer] = asyncio.get_running_loop().time() + self._gather
+            self._later[writer] = self._loop.time() + self._gather
         else:
             return
         self._background.keep_up("append", self._append)
@@ -74,7 +75,7 @@ class Appender:
         if self._now:
             return
         self._hurry.clear()
-        timer = asyncio.get_running_loop().call_at(next(iter(self._later.values())), self._hurry.set)
+        timer = self._loop.call_at(next(iter(self._later.values())), self._hurry.set)
         try:
             await self._hurry.wait()
         finally:
@@ -83,7 +84,7 @@ class Appender:
     def _take(self) -> set[Writer]:
         taken, self._now = self._now, set()
         # Who is due soon comes along: a round trip costs more than what it carries.
-        soon = asyncio.get_running_loop().time() + max(self._gather / 2, _GATHER[0])
+        soon = self._loop.time() + max(self._gather / 2, _GATHER[0])
         for writer, due in list(self._later.items()):
             if due > soon:
                 break

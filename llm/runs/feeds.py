@@ -71,11 +71,13 @@ class Feed:
 
     def add(self, events: Iterable[Event]) -> None:
         """Add what is new among these events."""
-        before = len(self.events)
+        known = self.events
+        before = len(known)
         for event in events:
-            if self.end is None and event.seq > self.last:
-                self.events.append(event)
-        if len(self.events) > before:
+            newest = known[-1] if known else None
+            if newest is None or (event.seq > newest.seq and not isinstance(newest, End)):
+                known.append(event)
+        if len(known) > before:
             for reader in self._readers:
                 reader.tell()
 

@@ -37,6 +37,15 @@ async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(vi
     await socket.disconnect()
 
 
+async def test_a_frame_waits_for_no_thread(visitor: uuid.UUID, hops: list[str]) -> None:
+    socket = await Socket(visitor).opened()
+    await socket.ask("Hello there")
+    await socket.until_end()
+    # Channels would have Django's connections looked after there, before each frame.
+    assert "close_old_connections" not in hops
+    await socket.disconnect()
+
+
 async def test_a_ping_is_answered_while_an_answer_streams(visitor: uuid.UUID) -> None:
     socket = await Socket(visitor).opened()
     await socket.ask(SLOW)
