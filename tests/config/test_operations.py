@@ -58,7 +58,9 @@ def test_everybody_sees_the_panels_of_their_permissions_and_links_to_their_lists
 
 
 def test_who_may_see_none_of_it_is_told_what_to_do() -> None:
-    response = operator_of("data_agent", "view_step").get(PAGE)
+    analyst = operator_of("data_agent", "view_step")
+    assert PAGE not in analyst.get("/admin/").content.decode()
+    response = analyst.get(PAGE)
     assert response.status_code == 403
     assert "permission to view questions" in response.content.decode()
 
