@@ -38,4 +38,9 @@ class Migration(migrations.Migration):
                 max_length=32,
             ),
         ),
+        # Web servers of the release before go on storing questions, without these columns.
+        migrations.RunSQL(
+            "ALTER TABLE kf_chatmessage ALTER language SET DEFAULT '', ALTER categorised_by SET DEFAULT ''",
+            migrations.RunSQL.noop,
+        ),
     ]

@@ -2,6 +2,24 @@ import uuid_utils.compat
 from django.db import migrations, models
 
 
+STORED_WITHOUT = """
+ALTER TABLE wbs_chatmessage ALTER rating SET DEFAULT '', ALTER comment SET DEFAULT '';
+CREATE FUNCTION wbs_chatmessage_is_its_own_turn() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.turn_id := NEW.run_id;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER wbs_chatmessage_is_its_own_turn
+    BEFORE INSERT ON wbs_chatmessage FOR EACH ROW WHEN (NEW.turn_id IS NULL)
+    EXECUTE FUNCTION wbs_chatmessage_is_its_own_turn();
+"""
+STORED_WITHOUT_NO_MORE = """
+DROP TRIGGER wbs_chatmessage_is_its_own_turn ON wbs_chatmessage;
+DROP FUNCTION wbs_chatmessage_is_its_own_turn();
+"""
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -56,4 +74,6 @@ class Migration(migrations.Migration):
             model_name='chatmessage',
             index=models.Index(fields=['visitor_id', 'turn_id', 'run_id'], name='wbs_visitor_turns'),
         ),
+        # Web servers of the release before go on storing runs, without these columns.
+        migrations.RunSQL(STORED_WITHOUT, STORED_WITHOUT_NO_MORE),
     ]

@@ -40,7 +40,11 @@ class Command(BaseCommand):
             collect_static_files()
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            call_command("migrate", interactive=False, verbosity=1)
+            with connection.cursor() as cursor:
+                # Who waits for a lock lets everybody else wait behind them: better to fail, and to be started again.
+                cursor.execute("SET lock_timeout = '10s'")
+                call_command("migrate", interactive=False, verbosity=1)
+                cursor.execute("RESET lock_timeout")
         checkpoints.take_back_rights()
         if settings.ANALYTICS_DATABASE_URL:
             self._make_roles()
