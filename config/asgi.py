@@ -20,6 +20,7 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
+    from config import draining, loop_lag
     from config.access_log import with_lines
     from config.lifespan import lifespan
     from config.origins import SameOrigin
@@ -31,6 +32,7 @@ def _application() -> ProtocolTypeRouter:
     for_users = [*data_agent.routing.websocket_urlpatterns, any_address("", WebsocketDenier.as_asgi())]
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
     websocket = with_lines(SameOrigin(VisitorScope(URLRouter(for_all))))
+    draining.at_start(loop_lag.begin)
     return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
 
 

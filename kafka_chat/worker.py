@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.db import InterfaceError, OperationalError
 
-from config import correlation
+from config import correlation, loop_lag
 from kafka_chat import outbox, questions, topics
 from kafka_chat.answering import Answering
 from kafka_chat.categorising import CONCURRENCY as CATEGORISED_AT_ONCE
@@ -101,6 +101,8 @@ class Worker:
             stack.push_async_callback(registry.aclose)
             stack.push_async_callback(conversations.aclose)
             stack.push_async_callback(runs.log().aclose)
+            stack.push_async_callback(loop_lag.aclose)
+            loop_lag.begin()
             await self._wait_for_broker()
             if self._stopping.is_set():
                 return
