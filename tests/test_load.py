@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from benchmarks.load import trouble
+from benchmarks.load import promises, trouble
+from benchmarks.load.mix import Mix
+from benchmarks.load.patient import Asked
 from benchmarks.load.tally import missing
 from config.env import BASE_DIR
 from tests.servers import ON_APACHE_KAFKA
@@ -52,3 +55,30 @@ def test_trouble_is_the_same_for_a_seed_of_every_kind_and_never_two_at_once() ->
 )
 def test_characters_are_lost_from_the_first_difference_on(got: str, lost: int) -> None:
     assert missing("one two", got) == lost
+
+
+_MIX = Mix(visitors=1, words=5)
+_WHOLE = _MIX.answer(0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda asked, row: None, ""),
+        (lambda asked, row: asked.end.clear(), "no end"),
+        (lambda asked, row: row.clear(), "there is no row"),
+        (lambda asked, row: row.update(question="Another?"), "another question"),
+        (lambda asked, row: row.update(answer="Another."), "another answer"),
+        (lambda asked, row: row.update(answer=_WHOLE[:-3]), "lacks 3 characters"),
+        (lambda asked, row: row.update(status="error", error="Sorry."), "ended as error"),
+        (lambda asked, row: row.update(status="interrupted", answer=_WHOLE[:9]), "the page was told done"),
+        (lambda asked, row: setattr(asked, "text", _WHOLE[1:]), "the page showed"),
+        (lambda asked, row: asked.problems.append("delta 3 came after 3"), "came after"),
+    ],
+)
+def test_a_run_that_is_not_as_promised_is_said(spoil: Callable[[Asked, dict[str, str]], object], problem: str) -> None:
+    asked = Asked(0, sends=1, run="a", text=_WHOLE, cursor=6, end={"outcome": "done", "text": _WHOLE})
+    row = {"question": asked.question, "answer": _WHOLE, "status": "done", "error": ""}
+    spoil(asked, row)
+    found = list(promises.of_run(asked, _MIX, {"a": row} if row else {}))
+    assert any(problem in line for line in found) if problem else not found

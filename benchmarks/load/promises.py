@@ -35,7 +35,7 @@ def of_runs(asked: Sequence[Asked], mix: Mix, database_url: str) -> list[str]:
     while not {each.run for each in asked if each.run} <= rows.keys() and time.monotonic() < deadline:
         time.sleep(1)
         rows = _rows(database_url)
-    found = [f"{each.question} (run {each.run}): {problem}" for each in asked for problem in _of_run(each, mix, rows)]
+    found = [f"{each.question} (run {each.run}): {problem}" for each in asked for problem in of_run(each, mix, rows)]
     sent: Counter[str] = Counter()
     for each in asked:
         sent[each.question] += each.sends
@@ -45,7 +45,8 @@ def of_runs(asked: Sequence[Asked], mix: Mix, database_url: str) -> list[str]:
     return found
 
 
-def _of_run(asked: Asked, mix: Mix, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+def of_run(asked: Asked, mix: Mix, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for everything that is wrong with one question, given the rows by their runs."""
     yield from asked.problems
     if not asked.end:
         yield f"no end, after it was asked {asked.sends} times"

@@ -105,14 +105,24 @@ class Soak:
         finally:
             telling.cancel()
             loop.remove_signal_handler(signal.SIGINT)
-        asked = [one for visitor in asking.values() for one in visitor.asked]
+        return await self._judge(system, patient, analysts, list(asking.values()))
+
+    async def _judge(
+        self, system: System, patient: list[PatientVisitor], analysts: list[Analyst], asking: list[kafka.Visitor]
+    ) -> list[str]:
+        """Return a line for each promise that was not kept."""
+        asked = [one for visitor in asking for one in visitor.asked]
         self._count(asked)
         found = await faults.outbox_problems(system)
         found += await asyncio.to_thread(verdict.problems, asked, system.database_url)
         runs = [one for visitor in patient for one in visitor.asked]
         found += await asyncio.to_thread(promises.of_runs, runs, self.mix, system.database_url)
         found += await asyncio.to_thread(promises.of_analysts, analysts, system.database_url)
-        return found + await self._log_problems(system)
+        try:
+            await system.complete("manage.py", "verify_audit")
+        except subprocess.CalledProcessError:
+            found.append("the audit log of the data agent is not whole")
+        return found
 
     def _asks(self, number: int, crowd: Crowd) -> Iterator[Ask]:
         """Yield what a visitor of the Kafka chat asks, as long as they stay."""
@@ -121,14 +131,6 @@ class Soak:
                 return
             asked = number * self.mix.variants + index % self.mix.variants
             yield Ask(mixes.question(asked), self.mix.answer(asked), self.mix.pause(), waits=True)
-
-    async def _log_problems(self, system: System) -> list[str]:
-        """Return what is wrong with the data agent's audit log."""
-        try:
-            await system.complete("manage.py", "verify_audit")
-        except subprocess.CalledProcessError:
-            return ["the audit log does not hold"]
-        return []
 
     def _count(self, asked: list[kafka.Asked]) -> None:
         tally = self.tallies["kafka"]
