@@ -169,7 +169,7 @@ class TestCircuits:
     def provider(self, settings: Settings) -> str:
         """A provider whose circuit is open."""
         name = f"provider-{uuid.uuid4()}"
-        settings.LLM_CHAINS = {"chat": (name, "scripted")}
+        settings.LLM_CHAINS = {"chat": (name, f"{name}-that-is-well")}
         settings.LLM_BREAKER_FAILURES = 1
 
         async def fail() -> None:
@@ -182,14 +182,14 @@ class TestCircuits:
         operator = operator_of("llm", "view_call", "change_call")
         page = operator.get(PAGE).content.decode()
         assert f"Reset the circuit of {provider}" in page
-        assert "Reset the circuit of scripted" not in page
+        assert f"Reset the circuit of {provider}-that-is-well" not in page
         response = operator.post(CLOSE, {"provider": provider}, follow=True)
         assert f"The circuit of {provider} is closed" in response.content.decode()
         found = _found(operator, "Circuits")
         assert isinstance(found, dict)
         assert {name: circuit.state for name, circuit in found["circuits"].items()} == {
             provider: "closed",
-            "scripted": "closed",
+            f"{provider}-that-is-well": "closed",
         }
         assert LogEntry.objects.get().object_repr == f"circuit of {provider}"
 

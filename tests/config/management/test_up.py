@@ -138,7 +138,11 @@ def test_outside_servers_are_used_and_not_started(tmp_path: Path) -> None:
     outside = {name: value for name, value in SETTINGS.items() if name != "ANALYTICS_DATABASE_URL"}
     with up(tmp_path / "data", SCRIPTED | outside | {"SECRET_KEY": "mine"}) as system:
         assert _get(f"{system.wait_for_url()}/readyz") == 200
-        assert system.record["settings"] == {"DEMO": "true", "DATA_FOLDER": str(tmp_path / "data")}
+        assert system.record["settings"] == {
+            "DEMO": "true",
+            "DATA_FOLDER": str(tmp_path / "data"),
+            "LOG_REQUESTS": "false",
+        }
         processes: Any = system.record["processes"]
         assert {process["name"] for process in processes} == {"web", "worker"}
 
