@@ -51,7 +51,10 @@ class PatientServer(Server):  # type: ignore[misc]
         return queue
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Wait for room, and send. A close waits for nothing."""
+        """Wait for room, send, and wait until it has found some; a close waits for nothing.
+
+        Afterwards, too: the last frame of a connection that is never read would be nobody's concern, in memory for good.
+        """
         if message["type"] != "websocket.send":
             await super().handle_reply(protocol, message)
             return
@@ -65,3 +68,5 @@ class PatientServer(Server):  # type: ignore[misc]
             if "disconnected" in details:
                 return
         protocol.handle_reply(message)
+        if valve is not None and not valve.is_open:
+            await valve.opened()
