@@ -14,10 +14,10 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from config import counting
+from config import counting, tracing
 from kafka_chat import own_data, questions, topics
 from kafka_chat.claims import Claim, Claims
-from kafka_chat.clients import DeliveryFailed, Publisher
+from kafka_chat.clients import DeliveryFailed, Publisher, publishing
 from kafka_chat.drafts import Draft
 from kafka_chat.messages import Answer, Question
 from kafka_chat.outcomes import Outcome, Report, log_outcome
@@ -57,7 +57,7 @@ class Answering:
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         question = Question.decode(message.value())
-        with counting.counting() as counted:
+        with counting.counting() as counted, tracing.span("answer", question.trace_id, kind="consumer"):
             try:
                 await self._handle(question, published=_made_at(message))
             finally:
@@ -67,7 +67,7 @@ class Answering:
         claim = await self._claims.take(question.message_id)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
-            return
+            return tracing.say("passed over")
         marks.note(question.trace_id, "picked_up", published=published)
         begin = time.monotonic()
         meter = Meter()
@@ -76,8 +76,10 @@ class Answering:
                 answer = await self._answer_unless_stopped(question, claim)
             if answer is None:
                 log.info("question finished by somebody else", message_id=str(question.message_id))
+                tracing.say("passed over")
                 return self._claims.let_go(question.message_id)
-            await self._publish(answer)
+            with publishing(topics.ANSWERS, question.trace_id):
+                await self._publish(answer)
             self._claims.let_go(question.message_id)
         except BaseException:
             # Whatever ended us, a shutdown too: the question must not wait for its lease to run out.
@@ -86,7 +88,9 @@ class Answering:
                 await asyncio.shield(self._claims.give_back(question.message_id))
             raise
         await budgets.settle(str(question.message_id), meter.tokens)
-        self._report(_outcome(question, answer, time.monotonic() - begin))
+        outcome = _outcome(question, answer, time.monotonic() - begin)
+        tracing.say(outcome.status, failed=outcome.status == "failed")
+        self._report(outcome)
 
     async def _answer_unless_stopped(self, question: Question, claim: Claim) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""

@@ -17,14 +17,23 @@ from llm.timelines import marks
 
 
 async def ask(
-    session_id: uuid.UUID, text: str, *, idempotency_key: str | None = None, message_id: uuid.UUID | None = None
+    session_id: uuid.UUID,
+    text: str,
+    *,
+    idempotency_key: str | None = None,
+    message_id: uuid.UUID | None = None,
+    trace_id: uuid.UUID | None = None,
 ) -> ChatMessage:
     """Store a question and its outbox entry in one statement.
 
     The same key from the same visitor gives the same row back, and sends nothing again.
     """
     row = ChatMessage(
-        message_id=message_id or uuid7(), session_id=session_id, message=text, idempotency_key=idempotency_key
+        message_id=message_id or uuid7(),
+        session_id=session_id,
+        message=text,
+        idempotency_key=idempotency_key,
+        trace_id=trace_id or uuid.uuid4(),
     )
     try:
         await database.rows(*outbox.statement_with(row, topics.QUESTIONS, results.as_message(row)))

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db.models import Q
 from pydantic import BaseModel, ValidationError
 
-from config import counting
+from config import counting, tracing
 from config.embedded.recipes import SMALL
 from kafka_chat import categories, topics
 from kafka_chat.categories import MEANINGS, Category
@@ -82,7 +82,7 @@ class Categorising:
             question = Question.decode(message.value())
         except UnreadableMessage:
             return
-        with counting.counting() as counted:
+        with counting.counting() as counted, tracing.span("categorise", question.trace_id, kind="consumer"):
             try:
                 await self._sort(question)
             finally:

@@ -5,12 +5,15 @@ Clients are made where they are used: one made before a fork never delivers (con
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
+from uuid import UUID
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from django.conf import settings
+
+from config import tracing
 
 log = structlog.get_logger(__name__)
 
@@ -161,6 +164,16 @@ class Publisher:
         with suppress(TimeoutError):
             async with asyncio.timeout(_ERRORS_EVERY):
                 await self._sent.wait()
+
+
+def publishing(topic: str, trace_id: UUID) -> AbstractContextManager[None]:
+    """Have a span of a question's message being sent meanwhile; `tracing.headers` names it to who reads that."""
+    about: dict[str, tracing.Value] = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": topic,
+    }
+    return tracing.span(f"publish {topic}", trace_id, kind="producer", attributes=about)
 
 
 def _poll(producer: Producer) -> bool:

@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 from confluent_kafka import Message
 from django.db import InterfaceError, OperationalError
 
+from config import tracing
 from kafka_chat import metrics, topics
 from kafka_chat.clients import DeliveryFailed, Headers, Publisher
 from kafka_chat.messages import Answer, UnreadableMessage
@@ -99,6 +100,11 @@ def ids_of(message: Message) -> dict[str, UUID]:
         with suppress(ValueError, AttributeError, TypeError):
             ids[name] = UUID(header.decode() if isinstance(header, bytes) else header)
     return ids
+
+
+def traceparent_of(message: Message) -> str | bytes | None:
+    """Return which span published a message, as far as it says so in its headers."""
+    return headers_of(message).get(tracing.HEADER)
 
 
 def original(headers: Headers) -> Headers:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from config import tracing
+
 CONTENT_TYPE = "application/json"
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -55,6 +57,7 @@ class Envelope(BaseModel):
             "trace_id": str(self.trace_id),
             "schema": f"{self.schema_name}/{self.newest_version}",
             "content_type": CONTENT_TYPE,
+            **tracing.headers(self.trace_id),
         }
 
     @classmethod

@@ -22,8 +22,9 @@ from django.db.models import AutoField, Model
 from django.utils import timezone
 from psycopg.rows import class_row
 
+from config import tracing
 from config.counting import Counted
-from kafka_chat import listening, topics
+from kafka_chat import clients, listening, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.messages import Envelope
 from kafka_chat.models import OutboxEntry
@@ -56,6 +57,10 @@ class _Entry:
     key: bytes
     value: bytes
     headers: dict[str, str]
+
+    @property
+    def trace_id(self) -> UUID:
+        return UUID(self.headers["trace_id"])
 
 
 def add(topic: str, messages: Iterable[Envelope]) -> None:
@@ -141,10 +146,7 @@ class Relay:
             entries = sorted(await cursor.fetchall(), key=lambda entry: entry.id)
             # Started in the order of ids, which keeps the order of each key.
             results = await asyncio.gather(
-                *(
-                    self._publisher.send(entry.topic, key=entry.key, value=entry.value, headers=entry.headers)
-                    for entry in entries
-                ),
+                *(self._send(entry) for entry in entries),
                 return_exceptions=True,
             )
             not_sent = [entry.id for entry, result in zip(entries, results, strict=True) if result is not None]
@@ -152,13 +154,18 @@ class Relay:
                 await cursor.execute(_TAKE_BACK, [not_sent])
         # Those that were not sent are counted when they are.
         marks.note_all(
-            (UUID(entry.headers["trace_id"]) for entry in entries if entry.id not in not_sent),
+            (entry.trace_id for entry in entries if entry.id not in not_sent),
             counted=Counted(writes=1),
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return len(entries) == BATCH
+
+    async def _send(self, entry: _Entry) -> None:
+        with tracing.continued(entry.headers.get(tracing.HEADER)), clients.publishing(entry.topic, entry.trace_id):
+            headers = entry.headers | tracing.headers(entry.trace_id)
+            await self._publisher.send(entry.topic, key=entry.key, value=entry.value, headers=headers)
 
     async def _wait_for_work(self, database: psycopg.AsyncConnection[Any]) -> None:
         """Return when woken, when stopping, or after `LOOK_EVERY`."""

@@ -4,7 +4,7 @@ import structlog
 from channels.db import database_sync_to_async
 from confluent_kafka import Message as KafkaMessage
 
-from config import counting
+from config import counting, tracing
 from kafka_chat import endings, questions, results, topics
 from kafka_chat.messages import Answer
 from kafka_chat.results import Results
@@ -31,7 +31,7 @@ class Persisting:
         Raises UnreadableMessage or ChatMessage.DoesNotExist for poison.
         """
         answer = Answer.decode(message.value())
-        with counting.counting() as counted:
+        with counting.counting() as counted, tracing.span("store", answer.trace_id, kind="consumer"):
             try:
                 await self._store(answer)
             finally:
@@ -41,9 +41,11 @@ class Persisting:
         stored = await self._results.store(answer)
         if stored is None:
             log.info("answer passed over, there is one already", message_id=str(answer.message_id))
+            tracing.say("passed over")
             # Who stored it may have died before they could tell anybody.
             return await endings.announce(await database_sync_to_async(questions.get)(answer.message_id))
         log.debug("answer stored", status=stored.row.status)
+        tracing.say(stored.row.status)
         await endings.announce(stored.row)
         if stored.asked_more:
             # Who dies before this leaves it to the sweep.

@@ -14,7 +14,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from config import askers, correlation, counting
+from config import askers, correlation, counting, tracing
 from config.visitors import visitor_of
 from kafka_chat import admission, asking, forms, questions, stopping, streaming, waiting
 from kafka_chat.forms import InvalidInput
@@ -54,7 +54,8 @@ async def ask(request: HttpRequest) -> JsonResponse:
     arrived, visitor = timezone.now(), visitor_of(request)
     with counting.counting() as counted:
         asker = await askers.of_request(request)
-        row = await admission.ask(asker, visitor, form.message, idempotency_key=key)
+        told = request.headers.get(tracing.HEADER)
+        row = await admission.ask(asker, visitor, form.message, idempotency_key=key, traceparent=told)
     if row.created_at >= arrived:
         marks.note(row.trace_id, "written", accepted=arrived, counted=counted, chat="kafka", owner=visitor)
     correlation.bind(message_id=row.message_id, trace_id=row.trace_id)

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.db import InterfaceError, OperationalError
 
-from config import correlation, loop_lag
+from config import correlation, loop_lag, tracing
 from kafka_chat import outbox, questions, topics
 from kafka_chat.answering import Answering
 from kafka_chat.categorising import CONCURRENCY as CATEGORISED_AT_ONCE
@@ -27,7 +27,7 @@ from kafka_chat.categorising import Categorising
 from kafka_chat.claims import Claims
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.consumption import Consumption
-from kafka_chat.failures import DeadLetters, TooManyDeadLetters, ids_of
+from kafka_chat.failures import DeadLetters, TooManyDeadLetters, ids_of, traceparent_of
 from kafka_chat.messages import UnreadableMessage
 from kafka_chat.models import ChatMessage
 from kafka_chat.outcomes import Report, log_outcome
@@ -151,7 +151,7 @@ class Worker:
         """Wrap a handler: outages are waited for, poison and our own mistakes go to the dead letters."""
 
         async def guarded(message: KafkaMessage) -> None:
-            with correlation.bound(**ids_of(message)):
+            with correlation.bound(**ids_of(message)), tracing.continued(traceparent_of(message)):
                 await insist(message)
 
         async def insist(message: KafkaMessage) -> None:

@@ -11,7 +11,7 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import metrics_port
+from config import metrics_port, tracing
 from kafka_chat import heartbeat
 from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
@@ -88,6 +88,7 @@ class Command(BaseCommand):
         """Work until told to stop."""
         roles = list(dict.fromkeys(options["role"] or ROLES))
         _try_to_write(options["heartbeat"])
+        tracing.start("triptych-worker", **settings.TRACES_TO)
         console = Console()
         worker = Worker(
             roles,
