@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from redis.exceptions import RedisError
 
-from config import correlation, counting
+from config import correlation, counting, tracing
 from llm.timelines import marks
 from ws_chat.models import ChatMessage
 from ws_chat.records import Record
@@ -33,6 +33,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._due: dict[object, Record] = {}
+        self._spans: dict[object, tracing.Span] = {}
         self._recording: asyncio.Task[None] | None = None
         self._away_until = 0.0
 
@@ -44,6 +45,8 @@ class Recorder:
     def put(self, record: Record) -> None:
         """Have a run stored. Waits for nothing."""
         self._due[record.run_id] = record
+        if (span := tracing.begin("store", record.trace_id)) is not None:
+            self._spans[record.run_id] = span
         if self._recording is None or self._recording.done():
             self._recording = asyncio.create_task(self._record(), name="runs are recorded")
 
@@ -66,6 +69,7 @@ class Recorder:
             for record in records:
                 if self._due.get(record.run_id) is record:
                     del self._due[record.run_id]
+                    tracing.end(self._spans.pop(record.run_id, None), "stored" if stored else "kept in Redis")
 
     async def _keep(self, records: Sequence[Record]) -> bool:
         try:

@@ -134,8 +134,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._watch is not None and not isinstance(frame, protocol.Ping):
             self._watch.used()
         match frame:
-            case protocol.Ask(text=text, turn=turn):
-                await self._ask(text, turn)
+            case protocol.Ask():
+                await self._ask(frame)
             case protocol.Resume(run=run, after=after):
                 await self._resume(run, after)
             case protocol.Stop(run=run, seen=seen):
@@ -153,15 +153,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._refused >= protocol.MAX_REFUSED:
             await self.close(protocol.CLOSE_MALFORMED)
 
-    async def _ask(self, text: str, turn: UUID | None) -> None:
+    async def _ask(self, frame: protocol.Ask) -> None:
         # In this process or, as far as it was told, in another.
         if self._unended:
             raise protocol.Refused.busy()
         # Not for long.
         await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
-        if turn is not None:
-            await retrieval.must_be_last(self._visitor, turn, self._conversation.memory)
-        await generations().begin(self._asker, self._visitor, text, self._conversation, turn)
+        if frame.turn is not None:
+            await retrieval.must_be_last(self._visitor, frame.turn, self._conversation.memory)
+        await generations().begin(self._asker, self._visitor, frame, self._conversation)
 
     async def _resume(self, run: UUID, after: int) -> None:
         if (showing := self._shown.get(run)) is not None and not showing.done():

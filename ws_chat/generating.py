@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from config import correlation, draining
+from config import correlation, draining, tracing
 from config.logging import texts
 from llm import budgets, metrics, runs
 from llm.budgets import Asker
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds that the runs of a process have to end when it is told to stop.
 _DRAIN = 4.0
+_ABOUT = {"triptych.chat": "websocket"}
 
 
 class Generation:
@@ -45,7 +46,7 @@ class Generation:
 
     async def _write(self) -> None:
         answer = self.answer
-        with answer.meter.running():
+        with tracing.span("answer", answer.trace_id), answer.meter.running():
             async with aclosing(answer.stream()) as chunks:
                 try:
                     noted = False
@@ -56,7 +57,8 @@ class Generation:
                             register().note(answer.record(""))
                 except RunFull:
                     log.warning("an answer was cut at its greatest length", run=str(answer.run))
-        answer.end(Status.DONE)
+            answer.end(Status.DONE)
+            tracing.say(answer.status.value, failed=answer.status is Status.ERROR)
 
     async def _finish(self) -> None:
         """Wait for the end, whatever it is, say so and record it. This task is never cancelled."""
@@ -115,9 +117,7 @@ class Generations:
         mine = (each for each in self._runs.values() if each.answer.visitor_id == visitor_id)
         return next((each.answer.run for each in mine if each.writer.feed.end is None), None)
 
-    async def begin(
-        self, asker: Asker, visitor_id: UUID, question: str, talk: Conversation, turn: UUID | None = None
-    ) -> None:
+    async def begin(self, asker: Asker, visitor_id: UUID, asked: protocol.Ask, talk: Conversation) -> None:
         """Ask the model, and show the answer in all of the visitor's tabs. Raises Refused and BudgetExceeded.
 
         With a turn it is another version of that one, which the model is not reminded of. The one thing that is waited
@@ -127,15 +127,16 @@ class Generations:
             raise protocol.Refused.busy()
         self._asking.add(visitor_id)
         try:
-            answer = Answer(visitor_id, question, talk.prompt(question, str(turn or "")), turn)
-            await budgets.reserve(asker, str(answer.run), answer.most_tokens)
-            generation = self._runs[answer.run] = Generation(answer, talk)
+            answer = Answer(visitor_id, asked.text, talk.prompt(asked.text, str(asked.turn or "")), asked.turn)
+            with tracing.span("ask", answer.trace_id, kind="server", link=asked.traceparent, attributes=_ABOUT):
+                await budgets.reserve(asker, str(answer.run), answer.most_tokens)
+                generation = self._runs[answer.run] = Generation(answer, talk)
         finally:
             self._asking.discard(visitor_id)
         generation.finished.add_done_callback(lambda _: self._runs.pop(answer.run, None))
         marks.note(answer.trace_id, "picked_up", accepted=answer.started_at, chat="websocket", owner=visitor_id)
         register().begin(answer.record(""))
-        tabs().show(visitor_id, answer.run, Asked(answer.turn, question))
+        tabs().show(visitor_id, answer.run, Asked(answer.turn, asked.text))
 
     async def shut_down(self) -> None:
         """End all runs as interrupted, and see to it that their text and rows are safe. Takes a few seconds at most."""

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from config import tracing
 from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.
@@ -82,11 +83,15 @@ class _ClientFrame(BaseModel):
 
 
 class Ask(_ClientFrame):
-    """A question. With a turn, which must be the last one, it takes the place of that one's question and answer."""
+    """A question. With a turn, which must be the last one, it takes the place of that one's question and answer.
+
+    `traceparent` names what led to it in a trace of the client's own, as W3C's Trace Context has it.
+    """
 
     type: Literal["ask"]
     text: Text
     turn: UUID | None = None
+    traceparent: Annotated[str, Field(pattern=tracing.FORM)] | None = None
 
 
 class Stop(_ClientFrame):
