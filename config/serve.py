@@ -17,7 +17,7 @@ from daphne.cli import CommandLineInterface  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
 
-from config import draining, ending, short_way  # noqa: E402
+from config import bodies, draining, ending, short_way  # noqa: E402
 from config.backpressure import PatientServer  # noqa: E402
 
 # Connections that wait to be accepted, where the endpoint does not say: a burst overflows Twisted's 50.
@@ -44,6 +44,7 @@ class OrderlyServer(PatientServer):
     def run(self) -> None:
         """Serve, beside the work that begins with the process."""
         short_way.take()
+        bodies.limit()
         loop: Any = reactor
         loop.callLater(0, _begin)
         super().run()

@@ -19,6 +19,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from config.env import ConfigurationError
+
 HEADER = "traceparent"
 # The form of its only version. No id is all zeros, which this does not say: `read` does.
 FORM = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -78,13 +80,17 @@ def start(service: str, endpoint: str, headers: str = "") -> None:
     """Send this process's spans to a collector, until it ends; without an endpoint there are none.
 
     `endpoint` is the collector's address for OTLP over HTTP, without `/v1/traces`; `headers` are `name=value`, with
-    commas between them. Raises ImportError where the packages of the `otel` extra are missing.
+    commas between them. Raises ConfigurationError where the packages of the `otel` extra are missing.
     """
     global _sender
     if endpoint:
-        # Only now: it costs memory and time at the start.
-        from config.collector import Collector
-
+        try:
+            # Only now: it costs memory and time at the start.
+            from config.collector import Collector
+        except ImportError as error:
+            raise ConfigurationError(
+                f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed: pip install 'triptych[otel]'"
+            ) from None
         _sender = Collector(service, endpoint, headers)
         atexit.register(stop)
 

@@ -18,6 +18,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         loop = type(asyncio.get_running_loop())
         facts = {"loop": loop.__module__, "garbage": gc.get_threshold()[0], "frozen": gc.get_freeze_count()}
+        facts["body"] = await _length_of_body(receive)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(facts).encode()})
         return
@@ -29,6 +30,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
                 await send({"type": "websocket.send", "bytes": bytes(-size)})
             else:
                 await send({"type": "websocket.send", "text": text_of(number, size)})
+
+
+async def _length_of_body(receive: Any) -> int:
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length, more = length + len(message["body"]), message["more_body"]
+    return length
 
 
 def text_of(number: int, size: int) -> str:

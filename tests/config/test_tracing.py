@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from config import collector, tracing
 from config.embedded.ports import any_free
-from config.env import BASE_DIR
+from config.env import BASE_DIR, ConfigurationError
 from tests.collecting import Receiver, receiver, receiving, told, tree
 
 __all__ = ["receiver"]
@@ -87,6 +87,14 @@ def test_without_a_collector_there_is_nothing_and_nothing_breaks() -> None:
         tracing.move(uuid4())
         assert tracing.headers(UUID(_TRACE)) == {}
     assert tracing.begin("work", UUID(_TRACE)) is None
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "config.collector")
+    monkeypatch.delattr("config.collector")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    with pytest.raises(ConfigurationError, match=r"opentelemetry.* is not installed: pip install 'triptych\[otel\]'"):
+        tracing.start("triptych-test", "http://127.0.0.1:4318")
 
 
 def test_a_collector_that_is_away_has_a_line_which_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
