@@ -100,6 +100,6 @@ def told(span: Span) -> dict[str, Any]:
 
 
 def tree(spans: list[Span]) -> set[tuple[str, str]]:
-    """Return each span's name with that of its parent, which is empty for a root and must be among them otherwise."""
+    """Return each span's name with that of its parent: empty for a root, and "?" for one that is not among them."""
     names = {b"": ""} | {span.span_id: span.name for span in spans}
-    return {(names[span.parent_span_id], span.name) for span in spans}
+    return {(names.get(span.parent_span_id, "?"), span.name) for span in spans}

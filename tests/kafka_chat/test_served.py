@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio
 
 from config.embedded.ports import any_free
+from tests.collecting import Receiver, receiving, trace_of, tree
 from tests.end_to_end.conftest import SCRIPTED
 from tests.kafka_chat.events import ServerEvent, read
 from tests.servers import Up, up
@@ -23,10 +24,20 @@ LOGS = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG", "LOG_REQUESTS": "true", "SEC
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Iterator[Up]:
+def collector() -> Iterator[tuple[Receiver, str]]:
+    """What gets the spans of the running system, and its address."""
+    with receiving() as (receiver, address):
+        yield receiver, address
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, static_files: None, collector: tuple[Receiver, str]
+) -> Iterator[Up]:
     """The running system, with the scripted provider. (That of the browser tests is not for asynchronous ones.)"""
     folder = tmp_path_factory.mktemp("served")
-    with up(folder / "data", SCRIPTED | LOGS, "--port", str(any_free())) as system:
+    traces = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector[1]}
+    with up(folder / "data", SCRIPTED | LOGS | traces, "--port", str(any_free())) as system:
         system.wait_for_url()
         yield system
 
@@ -77,6 +88,18 @@ async def test_a_question_s_lines_say_its_ids_in_every_process_and_nobody_s_word
     ]
     assert {line["trace_id"] for line in [*told, *accepted]} == {accepted[0]["trace_id"]}
     assert "galoshes" not in running.output
+
+
+async def test_the_spans_of_web_and_worker_are_one_trace(
+    client: httpx.AsyncClient, collector: tuple[Receiver, str]
+) -> None:
+    receiver, _ = collector
+    asked = await _ask(client, "Do storks wear bonnets?")
+    way = {("", "ask"), ("ask", "publish chatbot-questions"), ("publish chatbot-questions", "answer")}
+    async with asyncio.timeout(30):
+        while not way <= tree([span for span in receiver.spans if str(trace_of(span)) == asked["trace_id"]]):
+            await asyncio.sleep(0.05)
+    assert receiver.services == {"triptych-web", "triptych-worker"}
 
 
 async def test_a_socket_s_lines_say_its_ids_too(running: Up) -> None:
