@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg.pq import TransactionStatus
 
-from config import counting, loops
+from config import counting, loops, patience
 
 Row = tuple[Any, ...]
 
@@ -36,8 +36,7 @@ class Connections:
         """Execute a statement and return its rows. Raises Django's errors, as the ORM does."""
         with connections["default"].wrap_database_errors:
             try:
-                async with asyncio.timeout(PATIENCE), self._turns:
-                    return await self._rows(statement, parameters)
+                return await patience.within(PATIENCE, self._rows(statement, parameters))
             except TimeoutError:
                 raise psycopg.OperationalError(f"PostgreSQL gave no answer in {PATIENCE:g} s") from None
 
@@ -47,13 +46,14 @@ class Connections:
             await self._free.pop().close()
 
     async def _rows(self, statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
-        connection = await self._take()
-        try:
-            cursor = await connection.execute(statement, parameters, prepare=True)
-            counting.note(statement)
-            return await cursor.fetchall()
-        finally:
-            await self._give_back(connection)
+        async with self._turns:
+            connection = await self._take()
+            try:
+                cursor = await connection.execute(statement, parameters, prepare=True)
+                counting.note(statement)
+                return await cursor.fetchall()
+            finally:
+                await self._give_back(connection)
 
     async def _take(self) -> psycopg.AsyncConnection[Row]:
         while self._free:

@@ -12,7 +12,7 @@ The status is for everybody, what stands behind it for operators. However many a
 
 import asyncio
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -25,7 +25,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from config import database, operators
+from config import database, operators, patience
 from kafka_chat import topics
 from llm import breaker, registry
 from llm.shared_state import Away
@@ -125,8 +125,7 @@ async def _circuits() -> dict[str, breaker.State] | None:
 
 async def _find(server: str) -> Finding:
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await _CHECKS[server]()
+        return await patience.within(PATIENCE, _CHECKS[server]())
     except Exception as error:
         # Each client has exceptions of its own, and all mean the same here.
         log.warning("a server does not answer", server=server, error=type(error).__name__)
@@ -182,7 +181,7 @@ def _fetch(url: str) -> None:
         pass
 
 
-_CHECKS: dict[str, Callable[[], Awaitable[Finding]]] = {
+_CHECKS: dict[str, Callable[[], Coroutine[Any, Any, Finding]]] = {
     "postgresql": _postgresql,
     "kafka": _kafka,
     "redis": _redis,

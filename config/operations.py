@@ -5,7 +5,6 @@ Each panel stands for itself. One whose server is away says so in a sentence, an
 in, and the page says so.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -24,7 +23,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from config import database
+from config import database, patience
 from config.panels import Panel, brief_statements
 from kafka_chat import panels as kafka_panels
 from llm import panels as llm_panels
@@ -82,12 +81,7 @@ def page(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest],
 
 async def _knock() -> None:
     """Return when PostgreSQL has answered; raises TimeoutError, or what its client raises."""
-    asked = asyncio.create_task(database.rows("SELECT 1", ()))
-    if not (await asyncio.wait([asked], timeout=PATIENCE))[0]:
-        # Not waited for: psycopg takes ten seconds to cancel a statement of a server that keeps silent.
-        asked.cancel()
-        raise TimeoutError
-    await asked
+    await patience.within(PATIENCE, database.rows("SELECT 1", ()))
 
 
 def _without_database() -> HttpResponse:

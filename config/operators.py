@@ -1,6 +1,5 @@
 """Who runs this site, as far as a request shows it: details of its state are for them alone."""
 
-import asyncio
 import ipaddress
 
 from django.conf import settings
@@ -8,8 +7,10 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from config import patience
+
 # Seconds for the question who has signed in.
-_PATIENCE = 1.0
+PATIENCE = 1.0
 
 
 async def asks(request: HttpRequest) -> bool:
@@ -22,8 +23,7 @@ async def asks(request: HttpRequest) -> bool:
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return False
     try:
-        async with asyncio.timeout(_PATIENCE):
-            user = await request.auser()
+        user = await patience.within(PATIENCE, request.auser())
     except (DatabaseError, InterfaceError, TimeoutError):
         return False
     return user.is_active and user.is_staff

@@ -161,6 +161,17 @@ def up(folder: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[U
             running.stop()
 
 
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Have a process keep silent meanwhile, with its connections open."""
+    process = psutil.Process(pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 def still_running(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait for processes to end, and return those that have not. One that is dead but not buried has ended."""
     deadline = time.monotonic() + seconds

@@ -10,6 +10,7 @@ from django.db import IntegrityError, OperationalError, ProgrammingError, connec
 
 from config import database
 from config.database import Connections
+from tests.servers import frozen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,6 +89,22 @@ async def test_a_server_that_gives_no_answer_counts_as_away(monkeypatch: pytest.
     monkeypatch.setattr(database, "PATIENCE", 0.2)
     asked = await asyncio.gather(*(ours.rows("SELECT pg_sleep(60)", []) for _ in range(3)), return_exceptions=True)
     assert [type(error) for error in asked] == [OperationalError] * 3
+    monkeypatch.setattr(database, "PATIENCE", 5.0)
+    assert await ours.rows("SELECT 1", []) == [(1,)]
+    await ours.aclose()
+
+
+async def test_nobody_waits_for_the_end_of_a_statement_of_a_server_that_is_frozen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = Connections(1)
+    ((pid,),) = await ours.rows(_PID, [])
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
+    with frozen(pid):
+        asked = [asyncio.create_task(ours.rows("SELECT 1", [])) for _ in range(2)]
+        # psycopg takes five seconds to learn that this cannot be cancelled.
+        done, _ = await asyncio.wait(asked, timeout=4)
+        assert [type(task.exception()) for task in done] == [OperationalError] * 2
     monkeypatch.setattr(database, "PATIENCE", 5.0)
     assert await ours.rows("SELECT 1", []) == [(1,)]
     await ours.aclose()

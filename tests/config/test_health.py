@@ -1,17 +1,19 @@
 import asyncio
+import threading
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.test import AsyncClient
+from django.test import AsyncClient, AsyncRequestFactory
 from pytest_django import Settings
 
-from config import health
+from config import database, health, operators
 from config.embedded.ports import any_free
 from kafka_chat import topics
 from llm import breaker
+from tests.servers import frozen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +66,33 @@ async def test_it_is_not_ready_when_servers_are_away(async_client: AsyncClient, 
         "circuits": {},
         "warnings": [],
     }
+
+
+async def test_nobody_waits_for_a_database_that_is_frozen(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 0.5)
+    ((pid,),) = await database.rows("SELECT pg_backend_pid()", ())
+    with frozen(pid):
+        asked = asyncio.create_task(async_client.get("/readyz"))
+        await asyncio.wait([asked], timeout=4.5)
+        assert asked.done()
+    assert (asked.result().status_code, asked.result().json()["postgresql"]) == (503, "away")
+
+
+async def test_while_it_cannot_be_read_who_asks_they_are_no_operator_and_are_told_soon(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operators, "PATIENCE", 0.1)
+    there = threading.Event()
+    request = AsyncRequestFactory().get("/readyz", headers={"X-Forwarded-For": "203.0.113.7"})
+    request.COOKIES[settings.SESSION_COOKIE_NAME] = "of somebody"
+    request.auser = sync_to_async(there.wait)
+    asked = asyncio.create_task(operators.asks(request))
+    await asyncio.wait([asked], timeout=15)
+    there.set()
+    assert asked.done()
+    assert await asked is False
 
 
 async def test_without_redis_it_can_do_less_and_says_so(async_client: AsyncClient, settings: Settings) -> None:
