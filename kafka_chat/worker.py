@@ -126,6 +126,10 @@ class Worker:
         """Ask for an orderly end; only sets a flag."""
         self._stopping.set()
 
+    async def told_to_stop(self) -> None:
+        """Return when somebody has asked for an end."""
+        await self._stopping.wait()
+
     def _work_of(self, role: Role, publisher: Publisher) -> list[Coroutine[Any, Any, None]]:
         if role == "relay":
             return [outbox.Relay(publisher, self._stopping).run(), self._sweep()]

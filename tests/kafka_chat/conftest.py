@@ -1,14 +1,17 @@
 """A broker of its own for each test that wants one, or Apache Kafka without topics: they are then nobody else's."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from asgiref.sync import sync_to_async
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from django.db import connections
+from django.conf import settings
+from django.db import connection, connections
 from pytest_django import Settings
 
 from kafka_chat import clients, topics
@@ -16,7 +19,8 @@ from kafka_chat.outcomes import Report, log_outcome
 from kafka_chat.worker import ROLES, Role, Worker
 from llm import runs
 from llm.runs import RunLog
-from tests.servers import ON_APACHE_KAFKA, Servers
+from tests.conftest import SETTINGS
+from tests.servers import ON_APACHE_KAFKA, Servers, process_environment
 
 
 @pytest.fixture
@@ -52,6 +56,23 @@ def _delete_topics() -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
+
+
+def environment_of_workers() -> dict[str, str]:
+    """Return an environment for workers in processes of their own, on this test's database and broker."""
+    name = str(connection.settings_dict["NAME"])
+    return process_environment(
+        SETTINGS
+        | {
+            "DATABASE_URL": urlsplit(SETTINGS["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
+            "KAFKA_BOOTSTRAP_SERVERS": settings.KAFKA_BOOTSTRAP_SERVERS,
+            "KAFKA_SESSION_TIMEOUT_MS": str(settings.KAFKA_SESSION_TIMEOUT_MS),
+            "ENV_FILE": os.devnull,
+            "SECRET_KEY": "a secret key of a test, which signs nothing of value",
+            "LLM_CHAT": "scripted",
+            "LLM_SQL": "scripted",
+        }
+    )
 
 
 @asynccontextmanager

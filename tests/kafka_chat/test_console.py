@@ -12,13 +12,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.conf import settings
-from django.db import connection, connections
+from django.db import connections
 
 from config.env import BASE_DIR
 from kafka_chat.console import Bar, Console, Watch, line_of, table, watch
@@ -27,10 +25,8 @@ from kafka_chat.models import OPEN, ChatMessage
 from kafka_chat.outcomes import Outcome
 from kafka_chat.positions import Position
 from kafka_chat.worker import Load
-from tests.conftest import SETTINGS
 from tests.kafka_chat.asking import ask_here
-from tests.kafka_chat.conftest import working
-from tests.servers import process_environment
+from tests.kafka_chat.conftest import environment_of_workers, working
 
 ID = uuid.UUID("0199a1b2-c3d4-7e5f-8a9b-00c0ffee1234")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -273,21 +269,11 @@ async def test_a_worker_tells_of_each_question_and_how_it_stands(terminal: Termi
 @pytest.mark.usefixtures("broker")
 async def test_the_command_writes_a_line_for_each_question_into_a_pipe(tmp_path: Path) -> None:
     row = await database_sync_to_async(ask_here)(uuid.uuid4(), "a secret")
-    name = str(connection.settings_dict["NAME"])
-    environment = SETTINGS | {
-        "DATABASE_URL": urlsplit(SETTINGS["DATABASE_URL"])._replace(path=f"/{name}").geturl(),
-        "KAFKA_BOOTSTRAP_SERVERS": settings.KAFKA_BOOTSTRAP_SERVERS,
-        "KAFKA_SESSION_TIMEOUT_MS": str(settings.KAFKA_SESSION_TIMEOUT_MS),
-        "ENV_FILE": os.devnull,
-        "SECRET_KEY": "a secret key of a test, which signs nothing of value",
-        "LLM_CHAT": "scripted",
-        "LLM_SQL": "scripted",
-    }
     with (tmp_path / "err").open("wb") as err, (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "kafka_worker", "--concurrency", "2", "--heartbeat", str(tmp_path / "sign")],
             cwd=BASE_DIR,
-            env=process_environment(environment),
+            env=environment_of_workers(),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

@@ -11,7 +11,7 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import metrics_port, tracing
+from config import ending, metrics_port, tracing
 from kafka_chat import heartbeat
 from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters
@@ -19,6 +19,9 @@ from kafka_chat.outcomes import log_outcome
 from kafka_chat.worker import DRAIN_SECONDS, ROLES, Worker
 from llm import profile
 
+# Seconds after the time for what is in flight, until the process is gone: a thread may wait for a database that keeps
+# silent. Whoever stops us kills after 25 s (`manage.py up`) or 30 s (the compose file).
+END_SECONDS = 3.0
 # Objects made since the last collection of garbage.
 _GARBAGE = 50_000
 
@@ -102,16 +105,18 @@ class Command(BaseCommand):
                     stack.enter_context(metrics_port.served(options["metrics_address"], options["metrics_port"]))
                 stack.enter_context(console.keeping_log_lines())
                 runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-                runner.run(_work(worker, console, options["heartbeat"]))
+                runner.run(_work(worker, console, options["heartbeat"], options["drain_seconds"] + END_SECONDS))
         except metrics_port.CannotServe as error:
             raise CommandError(str(error)) from None
         except TooManyDeadLetters as error:
             raise CommandError(f"Stopped: {error}.") from None
 
 
-async def _work(worker: Worker, console: Console, sign: Path | None) -> None:
+async def _work(worker: Worker, console: Console, sign: Path | None, end_seconds: float) -> None:
     profile.keep_up()
-    beside = [watch(console, worker)] if console.live else []
+    beside = [_end(worker, end_seconds)]
+    if console.live:
+        beside.append(watch(console, worker))
     if sign is not None:
         beside.append(heartbeat.beat(sign, worker.is_well))
     tasks = [asyncio.create_task(work) for work in beside]
@@ -121,6 +126,11 @@ async def _work(worker: Worker, console: Console, sign: Path | None) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(worker: Worker, seconds: float) -> None:
+    await worker.told_to_stop()
+    ending.within(seconds)
 
 
 def _try_to_write(sign: Path | None) -> None:
