@@ -5,7 +5,8 @@ outlives who started it and serves others as well begins with `forget`.
 """
 
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -36,9 +37,19 @@ def bind(**ids: UUID | str) -> None:
     structlog.contextvars.bind_contextvars(**{name: str(value) for name, value in ids.items()})
 
 
-def bound(**ids: UUID | str) -> AbstractContextManager[None]:
-    """Have the lines say these ids meanwhile; tasks that are started meanwhile say them to their end."""
-    return structlog.contextvars.bound_contextvars(**{name: str(value) for name, value in ids.items()})
+@contextmanager
+def bound(**ids: UUID | str) -> Iterator[None]:
+    """Have the lines say these ids meanwhile; tasks that are started meanwhile say them to their end.
+
+    What is bound within ends with it, too: the same task may serve somebody else next.
+    """
+    before = structlog.contextvars.get_contextvars()
+    bind(**ids)
+    try:
+        yield
+    finally:
+        forget()
+        structlog.contextvars.bind_contextvars(**before)
 
 
 def forget() -> None:

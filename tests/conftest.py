@@ -64,6 +64,7 @@ if _HANDS_OUT:
     for _name in os.environ.keys() - _ENVIRONMENT.keys():
         del os.environ[_name]
 
+from config import correlation  # noqa: E402
 from llm import shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
 from llm.timelines import marks  # noqa: E402
@@ -124,6 +125,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+
+
+@pytest.fixture(autouse=True)
+def no_ids() -> None:
+    """Begin without the ids of an earlier test: Django's test client calls views without the handler that ends them."""
+    correlation.forget()
 
 
 @pytest.fixture

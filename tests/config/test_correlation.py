@@ -84,6 +84,15 @@ def test_the_trace_that_is_bound_is_known_meanwhile() -> None:
     assert correlation.trace_id() is None
 
 
+def test_what_is_bound_in_a_request_ends_with_it() -> None:
+    """Also where the same task, or the thread that called it, serves the next one."""
+    with correlation.bound(run_id=uuid4()):
+        before = structlog.contextvars.get_contextvars()
+        with access_log.line(_scope()):
+            correlation.bind(trace_id=uuid4(), run_id=uuid4())
+        assert structlog.contextvars.get_contextvars() == before
+
+
 def test_texts_are_said_only_where_that_is_switched_on(settings: Settings) -> None:
     assert texts(question="why?") == {}
     settings.LOG_MESSAGE_TEXTS = True
