@@ -39,14 +39,14 @@ def test_the_kafka_chat_stops_on_demand_and_goes_on_with_the_next_question(page:
     open_chats(page)
     stop = page.locator('#kafka-chat [data-part="stop"]')
     expect(stop).to_be_hidden()
-    for text in ("scene:slow please", "And now?"):
+    for text in ("scene:lasting please", "And now?"):
         send(page, "kafka-chat", text)
     exchange, following = page.locator("#kafka-chat .exchange").all()
     expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("Processing…|A worker is answering…"))
     page.wait_for_timeout(800)
     stop.click()
     expect(exchange).to_have_attribute("data-state", "stopped")
-    expect(exchange.locator('[data-part="answer"]')).not_to_contain_text("ten")
+    expect(exchange.locator('[data-part="answer"]')).not_to_contain_text("w59")
     is_answered(following)
     expect(stop).to_be_hidden()
     expect(page.locator('#kafka-chat [data-part="connection"]')).to_have_text("Ready")
@@ -58,7 +58,7 @@ def test_the_kafka_chat_stops_on_demand_and_goes_on_with_the_next_question(page:
 def test_many_open_questions_are_in_nobody_s_way(page: Page) -> None:
     open_chats(page)
     for number in range(8):
-        send(page, "kafka-chat", f"question {number}, scene:slow")
+        send(page, "kafka-chat", f"question {number}, scene:lasting")
     for exchange in page.locator("#kafka-chat .exchange").all():
         expect(exchange).not_to_have_attribute("data-state", "answered")
         page.locator('#kafka-chat [data-part="stop"]').click()
