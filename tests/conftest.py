@@ -18,12 +18,11 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from config.env import BASE_DIR
+from tests.handing_out import hands_out
 from tests.servers import Servers, all_servers, forget_settings
 
 # Whether this process runs no test itself, but hands them out to others, each of which has servers of its own.
-_HANDS_OUT = "PYTEST_XDIST_WORKER" not in os.environ and any(
-    argument.startswith(("-n", "--numprocesses")) for argument in sys.argv[1:]
-)
+_HANDS_OUT = "PYTEST_XDIST_WORKER" not in os.environ and hands_out(sys.argv[1:])
 # The name that Django gives to the test database.
 _TEST_DATABASE = "_".join(["/test_triptych", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
 # Read where nothing is connected to.
