@@ -5,7 +5,7 @@ import json
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -111,20 +111,18 @@ async def test_pages_that_never_read_cost_little_memory_are_sent_away_and_may_re
         found = [str(row.run_id) for row in await rows(RUNS)]
         process = psutil.Process(server.process.pid)
         before = process.memory_info().rss
-        deaf = [_deaf(server, visitor) for _ in range(PAGES)]
-        raws = [each.__enter__() for each in deaf]
-        for raw in raws:
-            for run in found:
-                raw.sendall(_frame({"type": "resume", "run": run, "after": 0}))
-        highest = before
-        async with asyncio.timeout(60):
-            while server.log.read_text().count(f"code={protocol.CLOSE_SLOW}") < PAGES:
-                highest = max(highest, process.memory_info().rss)
-                await asyncio.sleep(0.1)
-        # All that they asked for would be 105 MB.
-        assert highest - before < PAGES * protocol.MAX_SHOWN * SIZE * 4
-        for each in deaf:
-            each.__exit__(None, None, None)
+        with ExitStack() as pages:
+            raws = [pages.enter_context(_deaf(server, visitor)) for _ in range(PAGES)]
+            for raw in raws:
+                for run in found:
+                    raw.sendall(_frame({"type": "resume", "run": run, "after": 0}))
+            highest = before
+            async with asyncio.timeout(60):
+                while server.log.read_text().count(f"code={protocol.CLOSE_SLOW}") < PAGES:
+                    highest = max(highest, process.memory_info().rss)
+                    await asyncio.sleep(0.1)
+            # All that they asked for would be 105 MB.
+            assert highest - before < PAGES * protocol.MAX_SHOWN * SIZE * 4
         async with server.page(visitor) as page:
             await page.send("resume", run=found[-1], after=0)
             await page.started()
