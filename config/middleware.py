@@ -11,6 +11,7 @@ https://docs.djangoproject.com/en/5.2/topics/http/middleware/#asynchronous-suppo
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
+import structlog
 from asgiref.sync import sync_to_async
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware, PolicyParts
@@ -19,6 +20,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
@@ -26,6 +28,10 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
+
+from config import views
+
+log = structlog.get_logger(__name__)
 
 GetResponse: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -143,6 +149,18 @@ class Messages(_InPlace, MessageMiddleware):
     def _has_to_store(self, request: HttpRequest) -> bool:
         messages: Any = getattr(request, "_messages", None)
         return messages is not None and (messages.used or messages.added_new)
+
+
+class Outages(_InPlace):
+    """A sentence and 503 instead of a fault of ours where a view needs PostgreSQL, and that does not answer."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Return the page for that. (Django finds this method by its name.)"""
+        if not isinstance(exception, OperationalError | InterfaceError):
+            return None
+        state = getattr(exception.__cause__, "sqlstate", None)
+        log.error("PostgreSQL does not answer", error=type(exception).__name__, sqlstate=state)
+        return views.database_away(request)
 
 
 class FrameOptions(_InPlace, XFrameOptionsMiddleware):

@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "config.middleware.Authentication",
     "config.middleware.Messages",
     "config.middleware.FrameOptions",
+    "config.middleware.Outages",
     "config.visitors.visitor_middleware",
 ]
 # They look for the names of Django's middleware, of which ours are subclasses. Checks that need those names say nothing
@@ -93,6 +94,8 @@ def _database(url: str | None, **options: Any) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         # Persistent connections leak under ASGI; the pool does not.
         "CONN_MAX_AGE": 0,
+        # The pool asks whether a connection is there before it hands it out: a restart of PostgreSQL ends all of them.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**dict(parse_qsl(parts.query)), **options},
     }
 

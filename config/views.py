@@ -20,7 +20,7 @@ from config import askers
 from config.visitors import visitor_of
 from kafka_chat import admission, forms, questions
 from kafka_chat.models import ChatMessage as Question
-from kafka_chat.refusals import EXPECTED, Refusal, refusal_of
+from kafka_chat.refusals import EXPECTED, TRY_AGAIN, Refusal, refusal_of
 from kafka_chat.states import describe
 from llm import markdown
 from llm.models import Profile
@@ -125,6 +125,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if _wants_json(request):
         return _as_json(status, "server_error", sentence)
     return HttpResponse(render_to_string("500.html", {"message": sentence}), status=status)
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """Answer for what needs PostgreSQL while that does not answer. Nothing here may ask it."""
+    sentence = "Nothing can be stored or looked up right now. Please try again in a few seconds."
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    if _wants_json(request):
+        response: HttpResponse = _as_json(status, "database_away", sentence)
+    else:
+        response = HttpResponse(render_to_string("500.html", {"message": sentence}), status=status)
+    response.headers["Retry-After"] = str(TRY_AGAIN)
+    return response
 
 
 def _problem(request: HttpRequest, status: HTTPStatus, code: str, sentence: str, *, template: str = "") -> HttpResponse:
