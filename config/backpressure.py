@@ -53,7 +53,7 @@ class PatientServer(Server):  # type: ignore[misc]
     async def handle_reply(self, protocol: Any, message: Any) -> None:
         """Wait for room, send, and wait until it has found some; a close waits for nothing.
 
-        Afterwards, too: the last frame of a connection that is never read would be nobody's concern, in memory for good.
+        Afterwards, too: the last frame of a connection that is never read would be nobody's concern, and stay there.
         """
         if message["type"] != "websocket.send":
             await super().handle_reply(protocol, message)

@@ -94,8 +94,6 @@ def _database(url: str | None, **options: Any) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         # Persistent connections leak under ASGI; the pool does not.
         "CONN_MAX_AGE": 0,
-        # The pool asks whether a connection is there before it hands it out: a restart of PostgreSQL ends all of them.
-        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**dict(parse_qsl(parts.query)), **options},
     }
 
