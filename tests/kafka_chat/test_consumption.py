@@ -170,8 +170,9 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
     async with _consuming(note):
         await _until(lambda: bool(seen), seconds=30)
         await _publish((b"key", b"newer"))
-        await _until(lambda: len(seen) == 2)
-    assert seen == [b"new", b"newer"]
+        await _until(lambda: b"newer" in seen)
+    # Delivery is at least once: Apache Kafka says by itself that the old position is wrong, and then we may look again.
+    assert list(dict.fromkeys(seen)) == [b"new", b"newer"]
 
 
 async def test_a_topic_whose_last_batch_is_long_is_not_taken_for_one_that_was_made_anew(
