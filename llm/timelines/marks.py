@@ -7,10 +7,9 @@ the browser says what it has seen (`reports`). It is an extra: where Redis is aw
 
 import os
 import threading
-import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -59,10 +58,23 @@ class _Note:
     beside: Counted = field(default_factory=Counted)
 
     @property
-    def numbers(self) -> dict[str, float]:
-        """What is added to what was said before."""
-        numbers = dict(zip(_NUMBERS, (*astuple(self.counted), *astuple(self.beside)), strict=True))
-        return {name: number for name, number in numbers.items() if number}
+    def numbers(self) -> tuple[float, ...]:
+        """What is added to what was said before, in the order of `_NUMBERS`."""
+        return self.counted.reads, self.counted.writes, self.beside.reads, self.beside.writes
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What several notes say of one question."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    numbers: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, note: _Note) -> None:
+        self.fields.update(note.fields)
+        for name, number in zip(_NUMBERS, note.numbers, strict=True):
+            if number:
+                self.numbers[name] += number
 
 
 class Collector:
@@ -91,9 +103,7 @@ class Collector:
 
     def flush(self) -> None:
         """Write what waits, in this thread. Raises RedisError; what waited is lost then."""
-        with redis_client.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
-        ) as client:
+        with _client() as client:
             self._write(client)
 
     def _start(self) -> None:
@@ -103,9 +113,7 @@ class Collector:
                 self._thread.start()
 
     def _run(self) -> None:
-        client = redis_client.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
-        )
+        client = _client()
         pause = threading.Event()
         while True:
             self._wake.wait()
@@ -117,15 +125,18 @@ class Collector:
                 log.warning("marks of timelines are dropped, Redis is away", error=type(error).__name__)
 
     def _write(self, client: Any) -> None:
-        notes = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not notes:
+        gathered: defaultdict[UUID, _Gathered] = defaultdict(_Gathered)
+        for _ in range(len(self._waiting)):
+            note = self._waiting.popleft()
+            gathered[note.trace_id].add(note)
+        if not gathered:
             return
         pipeline = client.pipeline(transaction=False)
-        for note in notes:
-            key = _key(note.trace_id)
-            if note.fields:
-                pipeline.hset(key, mapping=note.fields)
-            for name, number in note.numbers.items():
+        for trace_id, said in gathered.items():
+            key = _key(trace_id)
+            if said.fields:
+                pipeline.hset(key, mapping=said.fields)
+            for name, number in said.numbers.items():
                 pipeline.hincrbyfloat(key, name, number)
             pipeline.expire(key, KEPT)
         pipeline.execute()
@@ -149,10 +160,11 @@ def note_all(
     trace_ids: Iterable[UUID], *marks: Mark, counted: Counted | None = None, beside: Counted | None = None
 ) -> None:
     """Note the same of several questions, which share what was executed for them together."""
-    ids = list(trace_ids)
+    if not (ids := list(trace_ids)):
+        return
+    ours, theirs = ((each or Counted()).share(1 / len(ids)) for each in (counted, beside))
     for trace_id in ids:
-        shares = [(each or Counted()).share(1 / len(ids)) for each in (counted, beside)]
-        note(trace_id, *marks, counted=shares[0], beside=shares[1])
+        note(trace_id, *marks, counted=ours, beside=theirs)
 
 
 async def find(trace_id: UUID) -> Noted | None:
@@ -166,7 +178,11 @@ async def find(trace_id: UUID) -> Noted | None:
     return Noted(marks, found, Counted(*numbers[:2]), Counted(*numbers[2:]))
 
 
-def _key(trace_id: uuid.UUID) -> str:
+def _client() -> redis_client.Redis:
+    return redis_client.Redis.from_url(settings.REDIS_URL, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+
+
+def _key(trace_id: UUID) -> str:
     return f"timeline:{trace_id}"
 
 
