@@ -33,12 +33,6 @@ SCHEMA = {
 PROMPT = 0.1
 
 
-@pytest.fixture(params=PEERS, ids=lambda peer: peer.name, autouse=True)
-def peer(request, monkeypatch) -> Peer:
-    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
-    return request.param
-
-
 async def chunks_of(peer: Peer, scene: Scene, request: Request = QUESTION) -> list[Chunk]:
     async with peer.playing(scene) as (provider, _):
         return [chunk async for chunk in provider.stream(request)]
@@ -127,44 +121,6 @@ class TestAnswers:
                 await base.complete(provider, QUESTION)
                 await asyncio.sleep(0.05)
             assert (len(server.exchanges), server.connections) == (3, 1)
-
-
-class TestConnectionsThatAreKept:
-    async def test_and_were_closed_cost_no_answer(self, peer):
-        async with peer.playing(Scene(answers=1)) as (provider, server):
-            for _ in range(3):
-                assert (await base.complete(provider, QUESTION)).text == "Hello there!"
-                # The server has read the end of the request, and is ready for the next.
-                await asyncio.sleep(0.05)
-            # Two of the questions were sent twice.
-            assert (len(server.exchanges), server.connections) == (5, 3)
-
-    async def test_and_were_closed_cost_no_answer_though_many_are(self, peer):
-        async with peer.playing(Scene(answers=1)) as (provider, _):
-            for _ in range(2):
-                together = await asyncio.gather(*(base.complete(provider, QUESTION) for _ in range(10)))
-                assert {completion.text for completion in together} == {"Hello there!"}
-
-    @pytest.mark.parametrize(
-        ("scene", "failure"),
-        [
-            (Scene(before="stall"), errors.TimedOut),
-            (Scene(pieces=(), then="cut"), (errors.Unreachable, errors.BrokenAnswer)),
-            (Scene(then="cut"), errors.BrokenAnswer),
-            (Scene(status=500), errors.ProviderFault),
-        ],
-        ids=["silence", "cut before the first piece", "cut in the middle", "an error"],
-    )
-    async def test_are_no_reason_to_ask_again_for_what_else_goes_wrong(self, peer, scene, failure):
-        async with peer.server(Scene()).listening() as server:
-            provider = peer.provider(server.url, SILENCE)
-            await base.complete(provider, QUESTION)
-            await asyncio.sleep(0.05)
-            server.scene = scene
-            with pytest.raises(failure):
-                await base.complete(provider, QUESTION)
-            await provider.aclose()
-            assert (len(server.exchanges), server.connections) == (2, 1)
 
 
 class TestRequests:
