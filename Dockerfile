@@ -26,4 +26,4 @@ USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
-CMD ["python", "-m", "config.serve", "-e", "tcp:port=8000:interface=0.0.0.0", "config.asgi:application"]
+CMD ["python", "-m", "config.serving", "-e", "tcp:port=8000:interface=0.0.0.0", "config.asgi:application"]

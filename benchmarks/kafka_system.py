@@ -108,7 +108,7 @@ class System:
     async def web(self) -> AsyncIterator[None]:
         """Run the web server as `manage.py up` does."""
         endpoint = f"tcp:port={self.port}:interface={ports.HOST}:backlog=1024"
-        serve = ("-m", "config.serve", "-v", "0", "-e", endpoint, "config.asgi:application")
+        serve = ("-m", "config.serving", "-v", "0", "-e", endpoint, "config.asgi:application")
         async with self.running("web", *serve, ready=True):
             yield
 

@@ -88,8 +88,8 @@ def _command(name: str, port: int) -> tuple[str, ...]:
     chainlit = ("run", "benchmarks/ws_chainlit.py", "--headless", "--host", ports.HOST, "--port", str(port))
     commands: dict[str, tuple[str, ...]] = {
         CHAINLIT: chainlit,
-        OURS: ("-m", "config.serve", *endpoint, "config.asgi:application"),
-        TUNED: ("-m", "config.serve", *endpoint, "benchmarks.ws_peers:channels"),
+        OURS: ("-m", "config.serving", *endpoint, "config.asgi:application"),
+        TUNED: ("-m", "config.serving", *endpoint, "benchmarks.ws_peers:channels"),
         STOCK: ("-m", "daphne", *endpoint, "benchmarks.ws_peers:channels"),
         STARLETTE: (*uvicorn, "--loop", "uvloop", "--ws", "websockets-sansio", "benchmarks.ws_peers:starlette"),
     }

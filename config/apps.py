@@ -12,7 +12,8 @@ class Config(AppConfig):
         """Register the checks, and have sign-ins and statements counted."""
         from django.contrib import admin
 
-        from config import checks, counting  # noqa: F401
+        from config import checks  # noqa: F401
+        from config.observability import counting
         from config.sign_ins import SignInForm
 
         admin.site.login_form = SignInForm

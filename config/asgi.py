@@ -5,7 +5,7 @@ from typing import Any
 
 from channels.routing import ProtocolTypeRouter
 
-from config import handler
+from config.serving import handler
 
 
 def _application() -> ProtocolTypeRouter:
@@ -21,10 +21,11 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
-    from config import draining, loop_lag, tracing
-    from config.access_log import with_lines
-    from config.lifespan import lifespan
+    from config.observability import loop_lag, tracing
+    from config.observability.access_log import with_lines
     from config.origins import SameOrigin
+    from config.serving import draining
+    from config.serving.lifespan import lifespan
     from config.visitors import VisitorScope
 
     # Who is signed in is a question to PostgreSQL, so it is not asked for the chat, which is open to all.

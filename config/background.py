@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from config import correlation
+from config.observability import correlation
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 

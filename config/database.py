@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import connections
 from psycopg.pq import TransactionStatus
 
-from config import counting, loops, patience
+from config import loops, patience
+from config.observability import counting
 
 Row = tuple[Any, ...]
 

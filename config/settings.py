@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
-from config import env, logging
+from config import env
+from config.observability import logs
 
 ENVIRONMENT = env.load()
 if env.servers_required():
@@ -217,7 +218,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
 
-# For `config.tracing.start`.
+# For `config.observability.tracing.start`.
 _collector_headers = ENVIRONMENT.otel_exporter_otlp_headers
 TRACES_TO = {
     "endpoint": ENVIRONMENT.otel_exporter_otlp_endpoint or "",
@@ -227,4 +228,4 @@ TRACES_TO = {
 LOGGING_CONFIG = None
 LOG_REQUESTS = ENVIRONMENT.log_requests
 LOG_MESSAGE_TEXTS = ENVIRONMENT.log_message_texts
-logging.configure(level=ENVIRONMENT.log_level, format=ENVIRONMENT.log_format)
+logs.configure(level=ENVIRONMENT.log_level, format=ENVIRONMENT.log_format)

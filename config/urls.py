@@ -5,7 +5,8 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import allowance, demo, health, metrics_views, model_views, operations, own_data_views, views
+from config import allowance, demo, model_views, operations, own_data_views, views
+from config.observability import health, metrics_views
 from kafka_chat import letter_views
 from llm import circuit_views
 

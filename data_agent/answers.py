@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from config import correlation
+from config.observability import correlation
 from data_agent import prompts
 from data_agent.execution import ResultColumn
 from data_agent.prompts import Asked, Given

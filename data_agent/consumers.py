@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from config import addresses, askers, correlation
-from config.logging import texts
+from config import addresses, askers
+from config.observability import correlation
+from config.observability.logs import texts
 from data_agent import access, checking, drafting, history, outcomes, proposals, protocol, sharing, verified
 from data_agent.audit import Person
 from data_agent.connections import Ahead

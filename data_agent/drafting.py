@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from config import correlation, local_models
+from config import local_models
+from config.observability import correlation
 from data_agent import doubts, execution, guard, hints, joins, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from config.metrics import counted
+from config.observability.metrics import counted
 from data_agent.consumers import DataAgentConsumer
 
 # Channels routes with Django's patterns to what is no view.

@@ -5,7 +5,7 @@ import uuid
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
-from config import tracing
+from config.observability import tracing
 from kafka_chat import asking
 from kafka_chat.models import ChatMessage
 from llm import budgets

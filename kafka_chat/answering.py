@@ -14,7 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from config import counting, tracing
+from config.observability import counting, tracing
 from kafka_chat import own_data, questions, topics
 from kafka_chat.claims import Claim, Claims
 from kafka_chat.clients import DeliveryFailed, Publisher, publishing

@@ -10,7 +10,8 @@ from functools import cache
 from django.db import IntegrityError
 from uuid_utils.compat import uuid7
 
-from config import counting, database
+from config import database
+from config.observability import counting
 from kafka_chat import outbox, results, topics
 from kafka_chat.models import ChatMessage
 from llm.timelines import marks

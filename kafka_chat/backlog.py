@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from config.looking import Reading, Readings, look_up
+from config.observability.looking import Reading, Readings, look_up
 from config.panels import brief_statements
 from kafka_chat import positions
 from kafka_chat.answering import Answering

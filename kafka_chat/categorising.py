@@ -18,8 +18,8 @@ from django.conf import settings
 from django.db.models import Q
 from pydantic import BaseModel, ValidationError
 
-from config import counting, tracing
 from config.embedded.recipes import SMALL
+from config.observability import counting, tracing
 from kafka_chat import categories, topics
 from kafka_chat.categories import MEANINGS, Category
 from kafka_chat.messages import Question, UnreadableMessage

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from config import correlation
+from config.observability import correlation
 from kafka_chat.gathering import Gathering
 from kafka_chat.models import ChatMessage
 from kafka_chat.statements import Statement

@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from django.conf import settings
 
-from config import tracing
+from config.observability import tracing
 
 log = structlog.get_logger(__name__)
 

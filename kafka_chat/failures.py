@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from confluent_kafka import Message
 from django.db import InterfaceError, OperationalError
 
-from config import tracing
+from config.observability import tracing
 from kafka_chat import metrics, topics
 from kafka_chat.clients import DeliveryFailed, Headers, Publisher
 from kafka_chat.messages import Answer, UnreadableMessage

@@ -1,4 +1,4 @@
-"""Does in one go what many ask for at the same time; each counts its share of the statements (`config.counting`).
+"""Does in one go what many ask for at the same time; each counts its share of the statements.
 
 Whoever comes first waits for nobody. Who comes while that is under way, or has only just been, goes along with the next
 go, together with all who wait then: the more there is to do, the less each costs.
@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
 
-from config import correlation, counting
-from config.counting import Counted
+from config.observability import correlation, counting
+from config.observability.counting import Counted
 
 T = TypeVar("T")
 R = TypeVar("R")

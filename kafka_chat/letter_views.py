@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from config.looking import Look
+from config.observability.looking import Look
 from kafka_chat import failures, letters
 from kafka_chat.letters import Letter
 

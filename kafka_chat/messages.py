@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from config import tracing
+from config.observability import tracing
 
 CONTENT_TYPE = "application/json"
 SCHEMAS = Path(__file__).parent / "schemas"

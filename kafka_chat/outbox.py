@@ -22,8 +22,8 @@ from django.db.models import AutoField, Model
 from django.utils import timezone
 from psycopg.rows import class_row
 
-from config import tracing
-from config.counting import Counted
+from config.observability import tracing
+from config.observability.counting import Counted
 from kafka_chat import clients, listening, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.messages import Envelope

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from config.logging import texts
+from config.observability.logs import texts
 
 log = structlog.get_logger(__name__)
 

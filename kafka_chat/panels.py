@@ -7,7 +7,7 @@ from django.db.models import Count
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from config.looking import Look
+from config.observability.looking import Look
 from config.panels import Panel
 from kafka_chat import backlog, daily, letters, positions, topics
 from kafka_chat.backlog import Standing

@@ -4,7 +4,7 @@ import structlog
 from channels.db import database_sync_to_async
 from confluent_kafka import Message as KafkaMessage
 
-from config import counting, tracing
+from config.observability import counting, tracing
 from kafka_chat import endings, questions, results, topics
 from kafka_chat.messages import Answer
 from kafka_chat.results import Results

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from config.silence import or_silence
+from config.serving.silence import or_silence
 from kafka_chat import asking
 from kafka_chat.models import OPEN
 from kafka_chat.states import State, describe

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.db import InterfaceError, OperationalError
 
-from config import correlation, loop_lag, tracing
+from config.observability import correlation, loop_lag, tracing
 from kafka_chat import outbox, questions, topics
 from kafka_chat.answering import Answering
 from kafka_chat.categorising import CONCURRENCY as CATEGORISED_AT_ONCE

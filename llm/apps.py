@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from config import draining
+from config.serving import draining
 
 
 class LLMConfig(AppConfig):

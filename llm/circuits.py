@@ -3,7 +3,7 @@
 import asyncio
 
 from config import redis
-from config.looking import Reading, Readings, look_up
+from config.observability.looking import Reading, Readings, look_up
 from llm import breaker, registry
 
 _STATE = Reading(

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from prometheus_client import Counter, Histogram
 
-from config.metrics import FIRST, WHOLE
+from config.observability.metrics import FIRST, WHOLE
 from llm.types import Call
 
 _RUNS = Counter("triptych_runs", "Answers that have ended, by how.", ["transport", "end"])

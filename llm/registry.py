@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from config import tracing
+from config.observability import tracing
 from llm import breaker, meter, metrics
 from llm.chain import Chain
 from llm.ledger import calls

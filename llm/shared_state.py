@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 import structlog
 from redis.exceptions import NoScriptError, RedisError
 
-from config import correlation, redis
+from config import redis
+from config.observability import correlation
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from config import tracing
+from config.observability import tracing
 
 
 class Receiver:

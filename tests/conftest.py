@@ -63,7 +63,7 @@ if _HANDS_OUT:
     for _name in os.environ.keys() - _ENVIRONMENT.keys():
         del os.environ[_name]
 
-from config import correlation  # noqa: E402
+from config.observability import correlation  # noqa: E402
 from llm import shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
 from llm.timelines import marks  # noqa: E402

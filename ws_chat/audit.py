@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from redis.exceptions import RedisError
 
-from config import correlation, counting, tracing
+from config.observability import correlation, counting, tracing
 from llm.timelines import marks
 from ws_chat.models import ChatMessage
 from ws_chat.records import Record

@@ -7,8 +7,9 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from config import correlation, draining, tracing
-from config.logging import texts
+from config.observability import correlation, tracing
+from config.observability.logs import texts
+from config.serving import draining
 from llm import budgets, metrics, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from config import tracing
+from config.observability import tracing
 from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.

@@ -15,7 +15,8 @@ from django.conf import settings
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from config import correlation, redis
+from config import redis
+from config.observability import correlation
 from ws_chat.records import Record
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 import structlog
 from redis.exceptions import RedisError
 
-from config import draining
 from config.background import Background
+from config.serving import draining
 from llm import runs
 from llm.memory import Turn
 from llm.runs import LEASE

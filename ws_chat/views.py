@@ -10,8 +10,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
-from config import correlation
-from config.silence import or_silence
+from config.observability import correlation
+from config.serving.silence import or_silence
 from config.visitors import visitor_of
 from ws_chat import protocol, retrieval
 

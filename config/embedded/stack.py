@@ -122,7 +122,7 @@ def _web(env: dict[str, str], port: int) -> Program:
     # A burst of visitors overflows Twisted's default backlog of 50. Verbosity 0: no line for each request.
     endpoint = f"tcp:port={port}:interface={ports.HOST}:backlog=1024"
     return _program(
-        *("web", env, "-m", "config.serve", "-v", "0", "-e", endpoint),
+        *("web", env, "-m", "config.serving", "-v", "0", "-e", endpoint),
         *("--application-close-timeout", str(_APPLICATION_CLOSE_SECONDS), "config.asgi:application"),
         port=port,
     )

@@ -26,7 +26,7 @@ from django.db import (
 )
 from uuid_utils.compat import uuid7
 
-from config import counting
+from config.observability import counting
 from llm import metrics
 from llm.ledger.prices import PRICED, PRICES
 from llm.timelines import marks

@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from config import redis
-from config.counting import Counted
+from config.observability.counting import Counted
 
 log = structlog.get_logger(__name__)
 

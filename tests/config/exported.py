@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
 import config.urls  # noqa: F401
-from config.looking import SITE, Looked
+from config.observability.looking import SITE, Looked
 
 # What Prometheus appends to a histogram's name.
 _PARTS = ("_bucket", "_count", "_sum")

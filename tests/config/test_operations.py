@@ -12,8 +12,9 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import database, looking, operations
+from config import database, operations
 from config.embedded.ports import any_free
+from config.observability import looking
 from config.panels import Panel
 from kafka_chat import backlog, panels
 from kafka_chat.models import ChatMessage, OutboxEntry, Status

@@ -225,7 +225,7 @@ def test_a_restart_of_the_web_server_is_recorded_and_survived(page_may_complain:
     open_chats(page)
     exchange = send(page, "ws-chat", "scene:slow please")
     expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("^one two"))
-    (web,) = [process for process in running.family() if "config.serve" in process.cmdline()]
+    (web,) = [process for process in running.family() if "config.serving" in process.cmdline()]
     web.terminate()
     expect(exchange).to_have_attribute("data-state", "interrupted")
     expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Reconnecting…")

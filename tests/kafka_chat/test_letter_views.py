@@ -10,8 +10,9 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from config import looking, operations
+from config import operations
 from config.embedded.ports import any_free
+from config.observability import looking
 from kafka_chat import letter_views, topics
 from kafka_chat.clients import Publisher
 from kafka_chat.letter_views import Glance, readable

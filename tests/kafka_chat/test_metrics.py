@@ -9,7 +9,7 @@ from django.conf import settings
 from prometheus_client import Metric
 from uuid_utils.compat import uuid7
 
-from config import looking
+from config.observability import looking
 from kafka_chat import topics
 from kafka_chat.clients import Publisher
 from kafka_chat.models import ChatMessage, Status

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.test import AsyncClient
 
-from config.handler import Handler
+from config.serving.handler import Handler
 from kafka_chat import asking, streaming, waiting
 from kafka_chat.models import ChatMessage
 from llm import runs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from config.handler import Handler
+from config.serving.handler import Handler
 from config.visitors import COOKIE, make_cookie
 from tests.kafka_chat.asking import begin, store
 

@@ -9,7 +9,7 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from pytest_django import Settings
 
-from config import draining
+from config.serving import draining
 from tests.ws_chat.conftest import Socket, rows
 from ws_chat import answers, protocol, transcript
 from ws_chat.models import Status

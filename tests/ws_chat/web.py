@@ -20,7 +20,7 @@ from config.env import BASE_DIR, Environment
 from config.visitors import COOKIE, make_cookie
 from tests.servers import process_environment
 
-_DAPHNE = ("config.serve", "-v", "0", "-b", "127.0.0.1", "-p")
+_DAPHNE = ("config.serving", "-v", "0", "-b", "127.0.0.1", "-p")
 _UVICORN = ("uvicorn", "--log-level", "warning", "--timeout-graceful-shutdown", "5", "--host", "127.0.0.1", "--port")
 
 

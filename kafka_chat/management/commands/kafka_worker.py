@@ -11,7 +11,8 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import ending, metrics_port, tracing
+from config.observability import metrics_port, tracing
+from config.serving import ending
 from kafka_chat import heartbeat
 from kafka_chat.console import Console, watch
 from kafka_chat.failures import TooManyDeadLetters

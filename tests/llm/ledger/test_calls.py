@@ -250,7 +250,7 @@ class TestSigterm:
     def address(self) -> Iterator[str]:
         """Daphne, as the site runs it."""
         port = any_free()
-        web = _start("-m", "config.serve", "-v", "0", "-p", str(port), "config.asgi:application")
+        web = _start("-m", "config.serving", "-v", "0", "-p", str(port), "config.asgi:application")
         self._web = web
 
         def alive() -> bool:

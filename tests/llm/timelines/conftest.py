@@ -11,7 +11,7 @@ from django.db import connections
 from django.test import AsyncClient
 from django.utils import timezone
 
-from config.counting import Counted
+from config.observability.counting import Counted
 from config.visitors import COOKIE, make_cookie
 from llm.timelines import marks
 from llm.timelines.models import Timeline

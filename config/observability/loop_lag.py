@@ -5,8 +5,8 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import Histogram
 
-from config import draining
 from config.background import Background
+from config.serving import draining
 
 # Seconds between two looks.
 EVERY = 0.5

@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.config.test_serve import port
+from tests.config.serving.test_server import port
 
 __all__ = ["port"]
 

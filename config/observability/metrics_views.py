@@ -7,7 +7,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-from config import looking, loop_lag, operators  # noqa: F401
+from config import operators
+from config.observability import looking, loop_lag  # noqa: F401
 
 # They have gauges of the whole site.
 from kafka_chat import backlog  # noqa: F401

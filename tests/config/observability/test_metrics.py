@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from config import looking, metrics, metrics_port
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
-from config.handler import Handler
-from config.looking import Looked, Reading, Readings
+from config.observability import looking, metrics, metrics_port
+from config.observability.looking import Looked, Reading, Readings
+from config.serving.handler import Handler
 from tests.config.exported import exported
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from config import draining
+from config.serving import draining
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 A collector that is away is told of once, and once more when it is back; what was to go to it meanwhile is dropped.
 
-Imported where `config.tracing` is to send spans, and nowhere else: it needs the packages of the `otel` extra.
+Imported where `tracing` beside it is to send spans, and nowhere else: it needs the packages of the `otel` extra.
 """
 
 import logging
@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.re import parse_env_headers
 
-from config.tracing import Place, Span
+from config.observability.tracing import Place, Span
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ _sent: ContextVar[Place] = ContextVar("sent")
 
 
 class Collector:
-    """Takes spans for a collector; a `config.tracing.Sender`."""
+    """Takes spans for a collector; a `config.observability.tracing.Sender`."""
 
     def __init__(self, service: str, endpoint: str, headers: str) -> None:
         exporter = OTLPSpanExporter(

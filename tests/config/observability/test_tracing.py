@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from config import collector, tracing
 from config.embedded.ports import any_free
 from config.env import BASE_DIR, ConfigurationError
+from config.observability import collector, tracing
 from tests.collecting import Receiver, receiver, receiving, told, tree
 
 __all__ = ["receiver"]
@@ -90,8 +90,8 @@ def test_without_a_collector_there_is_nothing_and_nothing_breaks() -> None:
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "config.collector")
-    monkeypatch.delattr("config.collector")
+    monkeypatch.delitem(sys.modules, "config.observability.collector")
+    monkeypatch.delattr("config.observability.collector")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with pytest.raises(ConfigurationError, match=r"opentelemetry.* is not installed: pip install 'triptych\[otel\]'"):
         tracing.start("triptych-test", "http://127.0.0.1:4318")

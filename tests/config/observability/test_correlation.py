@@ -11,10 +11,10 @@ import structlog
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
-from config import access_log, correlation
 from config.background import Background
-from config.handler import Handler
-from config.logging import texts
+from config.observability import access_log, correlation
+from config.observability.logs import texts
+from config.serving.handler import Handler
 
 
 def _scope(*given: str, path: str = "/ws/chat/") -> dict[str, Any]:

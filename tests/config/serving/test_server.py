@@ -17,14 +17,14 @@ from websockets.asyncio.client import connect
 from config.embedded import stack
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
-from tests.config.served import text_of
+from tests.config.serving.served import text_of
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Where it serves."""
     port = any_free()
-    command = ("-m", "config.serve", "-v", "0", "-p", str(port), "tests.config.served:application")
+    command = ("-m", "config.serving", "-v", "0", "-p", str(port), "tests.config.serving.served:application")
     server = subprocess.Popen([sys.executable, *command], cwd=BASE_DIR)
     _until_it_serves(port)
     yield port
@@ -51,9 +51,9 @@ def test_it_runs_on_uvloop_and_leaves_what_lasts_to_no_garbage_collection(port: 
 def test_it_ends_although_a_request_waits_for_a_server_that_keeps_silent() -> None:
     port = any_free()
     code = (
-        "import sys; from config import serve; serve.APPLICATION_SECONDS, serve.END_SECONDS = 0.5, 1.5; "
-        f"sys.argv = ['serve', '-v', '0', '-p', '{port}', 'tests.config.served:application']; "
-        "serve.CommandLine.entrypoint()"
+        "import sys; from config.serving import server; server.APPLICATION_SECONDS, server.END_SECONDS = 0.5, 1.5; "
+        f"sys.argv = ['serve', '-v', '0', '-p', '{port}', 'tests.config.serving.served:application']; "
+        "server.CommandLine.entrypoint()"
     )
     server = subprocess.Popen([sys.executable, "-c", code], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
@@ -71,7 +71,7 @@ def test_it_ends_although_a_request_waits_for_a_server_that_keeps_silent() -> No
 
 
 def test_whoever_stops_it_waits_longer_than_it_takes() -> None:
-    code = "from config import serve; print(serve.APPLICATION_SECONDS, serve.END_SECONDS)"
+    code = "from config.serving import server; print(server.APPLICATION_SECONDS, server.END_SECONDS)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
     applications, end = map(float, shown.stdout.split())
     assert applications < end < stack._GRACE
@@ -80,7 +80,7 @@ def test_whoever_stops_it_waits_longer_than_it_takes() -> None:
 def test_an_endpoint_has_room_for_a_burst_unless_it_says_how_much() -> None:
     """In a process of its own: it brings its own event loop, for everything."""
     endpoints = ["tcp:port=80", "tcp:port=80:backlog=7", "unix:/run/web.sock", "fd:fileno=3"]
-    code = f"from config.serve import with_backlog; print([with_backlog(each) for each in {endpoints}])"
+    code = f"from config.serving import with_backlog; print([with_backlog(each) for each in {endpoints}])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
     wanted = ["tcp:port=80:backlog=1024", "tcp:port=80:backlog=7", "unix:/run/web.sock:backlog=1024", "fd:fileno=3"]
     assert shown.stdout.decode().strip() == str(wanted)

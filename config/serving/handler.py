@@ -20,7 +20,7 @@ from django.core.signals import request_finished
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from config import access_log, metrics
+from config.observability import access_log, metrics
 
 
 class Handler(ASGIHandler):

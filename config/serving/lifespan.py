@@ -5,7 +5,7 @@ https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 
 from typing import Any
 
-from config import draining
+from config.serving import draining
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from config import loop_lag
+from config.observability import loop_lag
 
 
 def _seen(part: str) -> float:

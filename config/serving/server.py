@@ -1,6 +1,6 @@
 """The web server: Daphne on a faster event loop, with an end that reaches every application.
 
-`python -m config.serve` takes Daphne's options.
+`python -m config.serving` takes Daphne's options.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from daphne.cli import CommandLineInterface  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.defer import Deferred  # noqa: E402
 
-from config import bodies, draining, ending, short_way  # noqa: E402
-from config.backpressure import PatientServer  # noqa: E402
+from config.serving import bodies, draining, ending, short_way  # noqa: E402
+from config.serving.backpressure import PatientServer  # noqa: E402
 
 # Connections that wait to be accepted, where the endpoint does not say: a burst overflows Twisted's 50.
 _BACKLOG = 1024
@@ -83,7 +83,3 @@ def _begin() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE)
-
-
-if __name__ == "__main__":
-    CommandLine.entrypoint()

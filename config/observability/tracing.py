@@ -86,7 +86,7 @@ def start(service: str, endpoint: str, headers: str = "") -> None:
     if endpoint:
         try:
             # Only now: it costs memory and time at the start.
-            from config.collector import Collector
+            from config.observability.collector import Collector
         except ImportError as error:
             raise ConfigurationError(
                 f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} is not installed: pip install 'triptych[otel]'"

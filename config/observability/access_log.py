@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
-from config import correlation
+from config.observability import correlation
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from config import draining
-from config.lifespan import lifespan
+from config.serving import draining
+from config.serving.lifespan import lifespan
 
 
 async def test_what_belongs_to_the_process_begins_and_ends_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

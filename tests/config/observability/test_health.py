@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient, AsyncRequestFactory
 from pytest_django import Settings
 
-from config import database, health, operators
+from config import database, operators
 from config.embedded.ports import any_free
+from config.observability import health
 from kafka_chat import topics
 from llm import breaker
 from tests.servers import frozen

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from config.handler import Handler
+from config.serving.handler import Handler
 from config.urls import handler403, handler404, handler500
 from config.urls import urlpatterns as ours
 from kafka_chat.models import ChatMessage

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from config.silence import or_silence
+from config.serving.silence import or_silence
 
 SOON, LATE = 0.02, 30.0
 

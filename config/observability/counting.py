@@ -76,7 +76,7 @@ def kind_of(statement: str) -> Kind:
 
 def install() -> None:
     """Have the ORM's statements counted, on each connection that is made from now on."""
-    connection_created.connect(_watch, dispatch_uid="config.counting")
+    connection_created.connect(_watch, dispatch_uid="config.observability.counting")
 
 
 def _watch(connection: BaseDatabaseWrapper, **_: Any) -> None:

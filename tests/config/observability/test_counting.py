@@ -8,8 +8,9 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from psycopg.sql import SQL, Composed, Identifier
 
-from config import counting, database
-from config.counting import Counted, kind_of
+from config import database
+from config.observability import counting
+from config.observability.counting import Counted, kind_of
 from kafka_chat.gathering import Gathering
 
 _GROUPS = "SELECT name FROM auth_group"

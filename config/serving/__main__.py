@@ -1,0 +1,5 @@
+"""`python -m config.serving`."""
+
+from config.serving.server import CommandLine
+
+CommandLine.entrypoint()
