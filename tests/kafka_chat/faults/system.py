@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -109,13 +109,13 @@ class System:
             for number, child in enumerate(children, 1):
                 name = kind if len(self._programs[kind]) == 1 else f"{kind} {number}"
                 found[name] += _living(child.pid)
-        for process in self._servers.processes():
-            found[_SERVERS.get(process.name(), "supervisor")].append(process)
+        for name, process in _named(self._servers.processes()):
+            found[name].append(process)
         return found
 
     def _web(self, port: int) -> Program:
         endpoint = ("-v", "0", "-e", f"tcp:port={port}:interface={ports.HOST}:backlog=1024")
-        return self._python("web", "-m", "config.serve", *endpoint, "config.asgi:application", port=port)
+        return self._python("web", "-m", "config.serving", *endpoint, "config.asgi:application", port=port)
 
     def _python(self, name: str, *arguments: str, port: int | None = None) -> Program:
         ready = partial(answers_http, port, "/healthz") if port else None
@@ -164,13 +164,13 @@ class System:
 
     async def stop_server(self, name: Server) -> None:
         """Have a server stop in its own way, without waiting for its clients; it is started again at once."""
-        for process in self._servers.processes()[0].children():
-            if _SERVERS.get(process.name()) == name:
-                process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
+        number = signal.SIGINT if name == "postgres" else signal.SIGTERM
+        children = _named(self._servers.processes()[0].children())
+        _signal_all([process for server, process in children if server == name], number)
 
     async def freeze(self, name: Server, seconds: float) -> None:
         """Have a server neither answer nor refuse for some time, as if its network were cut."""
-        frozen = [process for process in self._servers.processes() if _SERVERS.get(process.name()) == name]
+        frozen = [process for server, process in _named(self._servers.processes()) if server == name]
         try:
             _signal_all(frozen, signal.SIGSTOP)
             await asyncio.sleep(seconds)
@@ -232,9 +232,18 @@ def _living(pid: int) -> list[psutil.Process]:
         return []
 
 
+def _named(processes: Sequence[psutil.Process]) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the processes with the names of their servers. A connection of PostgreSQL that has ended had a process."""
+    for process in processes:
+        try:
+            name = process.name()
+        except psutil.NoSuchProcess:
+            continue
+        yield _SERVERS.get(name, "supervisor"), process
+
+
 def _signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        # A connection that has ended meanwhile had a process.
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
