@@ -12,7 +12,7 @@ LINT_SETTINGS := ENV_FILE=/dev/null SECRET_KEY=unused DATABASE_URL=postgres://un
 	KAFKA_BOOTSTRAP_SERVERS=unused:1 REDIS_URL=redis://unused LLM_LOCAL_URL=http://unused
 
 .DEFAULT_GOAL := help
-.PHONY: help run model secrets test test-kafka bench-llm bench-agent bench-kafka bench-ws load soak docs screenshots lint format lock clean-data python-is-new-enough
+.PHONY: help run model secrets test test-kafka bench-llm bench-agent bench-kafka bench-ws load soak docs messages screenshots lint format lock clean-data python-is-new-enough
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ soak: $(VENV)/.dev $(if $(findstring apache,$(ARGS)),$(KAFKA)/.fetched) ## half 
 
 docs: $(VENV)/.dev ## write the reference of settings and commands anew
 	@$(LINT_SETTINGS) $(BIN)/python -m tests.documentation
+
+messages: $(VENV)/.dev ## bring the catalogues of translations up to date with the source, and compile them
+	@$(BIN)/python -m tests.catalogues
 
 screenshots: $(VENV)/.dev ## take the README's pictures from the running system
 	@exec $(BIN)/python -m tests.end_to_end.screenshots

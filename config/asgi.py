@@ -21,6 +21,7 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
+    from config.languages import SocketLanguage
     from config.observability import loop_lag, tracing
     from config.observability.access_log import with_lines
     from config.origins import SameOrigin
@@ -33,7 +34,7 @@ def _application() -> ProtocolTypeRouter:
     any_address: Any = re_path
     for_users = [*data_agent.routing.websocket_urlpatterns, any_address("", WebsocketDenier.as_asgi())]
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
-    websocket = with_lines(SameOrigin(VisitorScope(URLRouter(for_all))))
+    websocket = with_lines(SameOrigin(SocketLanguage(VisitorScope(URLRouter(for_all)))))
     draining.at_start(loop_lag.begin)
     tracing.start("triptych-web", **settings.TRACES_TO)
     return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})

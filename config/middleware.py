@@ -27,9 +27,11 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
-from config import views
+from config import languages, views
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +111,25 @@ class Sessions(_InPlace, SessionMiddleware):
 
     def _has_to_store(self, request: HttpRequest) -> bool:
         return bool(request.session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+class Languages(_InPlace):
+    """The language of the answer, as `config.languages` knows it.
+
+    It stays active after the response is made, for what comes of a stream later. The task ends with the request.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Speak it from now on. (Django finds both methods by their names.)"""
+        translation.activate(languages.of_request(request))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Say so to whoever may keep the answer: polls and streams, which nobody may, are told nothing."""
+        kept = response.headers.get("Cache-Control", "")
+        if "no-store" not in kept and "immutable" not in kept:
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
+            response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
+        return response
 
 
 class Common(_InPlace, CommonMiddleware):

@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "config.middleware.ContentSecurityPolicy",
     "config.middleware.Sessions",
+    "config.middleware.Languages",
     "config.middleware.Common",
     "config.middleware.Csrf",
     "config.middleware.Authentication",
@@ -160,6 +161,7 @@ AUDIT_KEYS = (
 )
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VISITOR_COOKIE_SECURE = ENVIRONMENT.secure_cookies
+LANGUAGE_COOKIE_SECURE = ENVIRONMENT.secure_cookies
 SESSION_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "config.views.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -213,7 +215,15 @@ STORAGES = {
     "staticfiles": {"BACKEND": "config.storage.HashedStaticFiles"},
 }
 
+# English is the language of the source, so it has no catalogue.
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "German")]
+# Named here, ours go before those of the admin, which has a word or two in common with them.
+LOCALE_PATHS = [BASE_DIR / app / "locale" for app in ("config", "llm", "kafka_chat", "ws_chat", "data_agent")]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

@@ -4,8 +4,9 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
-from config import allowance, demo, model_views, operations, own_data_views, views
+from config import allowance, demo, model_views, operations, own_data_views, script_words, views
 from config.observability import health, metrics_views
 from kafka_chat import letter_views
 from llm import circuit_views
@@ -31,6 +32,8 @@ urlpatterns = [
     path("your-data/", own_data_views.page, name="own-data"),
     path("your-data/conversations.json", own_data_views.export, name="own-data-export"),
     path("your-data/erase/", own_data_views.erase, name="own-data-erase"),
+    path("language/", set_language, name="language"),
+    path("script-words/<str:language>.<str:version>.js", script_words.script, name="script-words"),
     path("healthz", health.alive, name="healthz"),
     path("metrics", metrics_views.metrics, name="metrics"),
     path("readyz", health.ready, name="readyz"),

@@ -15,6 +15,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.db import connection
+from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
 from config.env import BASE_DIR
@@ -130,6 +131,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def no_ids() -> None:
     """Begin without the ids of an earlier test: Django's test client calls views without the handler that ends them."""
     correlation.forget()
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> None:
+    """Begin in the language of the source: Django's test client leaves that of its last request active."""
+    translation.deactivate()
 
 
 @pytest.fixture
