@@ -54,7 +54,7 @@ def per_day(title: str, values: Mapping[date, float], text: Callable[[float], st
     highest = max(days, key=lambda day: values.get(day, 0))
     if len(days) < 2 or not values.get(highest):
         return None
-    top = _round_up(values[highest])
+    top = round_up(values[highest])
     total = sum(values.get(day, 0) for day in days)
     bars = []
     for number, day in enumerate(days):
@@ -74,7 +74,7 @@ def per_day(title: str, values: Mapping[date, float], text: Callable[[float], st
     )
 
 
-def _round_up(value: float) -> float:
-    """Return the next number that is easy to read on an axis: 1, 2, 4, 6 or 8 times a power of ten."""
+def round_up(value: float) -> float:
+    """Return the next number above nothing that is easy to read on an axis: 1, 2, 4, 6 or 8 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-9))

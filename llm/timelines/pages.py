@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from llm.timelines import statistics, words
+from llm.timelines import curves, statistics, words
 from llm.timelines.statistics import Line
 
 # What `static/js/compare-doors.js` opens, in the order in which they are asked.
@@ -32,6 +32,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "doors": DOORS,
         "days": days,
         "choices": statistics.DAYS,
+        "drawn": curves.of(lines),
         "in_all": [_cells(line) for line in lines if line.day is None],
         "by_day": [(line.day, *_cells(line)) for line in lines if line.day is not None],
     }

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.end_to_end.accessibility import violations
+
 pytestmark = pytest.mark.browser
 
 DOORS = ("held", "plain", "websocket", "sse")
@@ -22,8 +24,12 @@ def _begin(page: Page, question: str, order: str = "one after the other") -> Non
     page.get_by_role("button", name="Compare").click()
 
 
+def _drawing(page: Page) -> Locator:
+    return page.locator('[data-part="drawing"]').get_by_role("figure")
+
+
 def _cells(page: Page, name: str) -> list[str]:
-    row = page.get_by_role("figure").get_by_role("row").filter(has=page.get_by_role("rowheader", name=name, exact=True))
+    row = _drawing(page).get_by_role("row").filter(has=page.get_by_role("rowheader", name=name, exact=True))
     return row.get_by_role("cell").all_inner_texts()
 
 
@@ -36,7 +42,7 @@ def test_four_ways_are_asked_in_turn_and_drawn_on_one_scale(page: Page) -> None:
     expect(_state(page, "held")).to_have_text("Asked, waiting for the answer…")
     expect(_state(page, "sse")).to_have_text("Not asked yet")
     expect(page.get_by_role("button", name="Compare")).to_be_disabled()
-    expect(page.get_by_role("figure")).to_be_visible(timeout=PATIENCE)
+    expect(_drawing(page)).to_be_visible(timeout=PATIENCE)
     for door in DOORS:
         expect(_state(page, door)).to_have_text("Done")
         expect(page.locator(f'[data-door="{door}"] [data-part="answer"]')).to_contain_text("nine ten")
@@ -50,6 +56,9 @@ def test_four_ways_are_asked_in_turn_and_drawn_on_one_scale(page: Page) -> None:
     assert [first < end for first, end in zip(seen, ended, strict=True)] == [False, False, True, True]
     expect(page.get_by_role("button", name="Compare")).to_be_enabled()
     page.reload()
+    curves = page.get_by_role("figure").filter(has_text="Completion, p95").get_by_role("img")
+    expect(curves).to_have_accessible_name(re.compile("In all: .*WebSocket chat, WebSocket [0-9.]+ s"))
+    assert violations(page) == []
     ways = page.get_by_role("region", name="Statistics in all")
     for way in ("Kafka chat, held polling", "Kafka chat, plain polling", "Kafka chat, server-sent events"):
         expect(ways.get_by_role("rowheader", name=way)).to_be_visible()
@@ -74,7 +83,7 @@ def test_a_door_that_lets_nobody_in_says_why_and_the_others_answer(page_may_comp
     page.route("**/api/chat/", lambda route: route.fulfill(status=429, json={"error": {"message": sentence}}))
     page.goto("/compare/")
     _begin(page, "scene:slow please", order="together")
-    expect(page.get_by_role("figure")).to_be_visible(timeout=PATIENCE)
+    expect(_drawing(page)).to_be_visible(timeout=PATIENCE)
     for door in ("held", "plain", "sse"):
         expect(_state(page, door)).to_have_text(sentence)
     expect(_state(page, "websocket")).to_have_text("Done")

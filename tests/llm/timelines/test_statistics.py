@@ -72,6 +72,8 @@ def test_everybody_sees_the_figures_and_no_file(traffic: None) -> None:
     page = Client().get("/compare/?days=7").content.decode()
     assert "Kafka chat, held polling" in page
     assert "3.00 s" in page and "4.80 s" in page
+    assert page.count('class="curves-drawing"') == 6
+    assert "Completion, p95, by day. In all: Kafka chat, held polling 4.80 s; WebSocket chat, WebSocket 2.00 s." in page
     assert "statistics.csv" not in page
     for address in ("/compare/statistics.csv", "/compare/statistics.json"):
         response = Client().get(address)
@@ -90,4 +92,6 @@ def test_staff_take_the_figures_away(traffic: None) -> None:
 
 
 def test_where_nobody_asked_the_page_says_what_to_do() -> None:
-    assert "Nobody has seen an answer come" in Client().get("/compare/?days=1").content.decode()
+    page = Client().get("/compare/?days=1").content.decode()
+    assert "Nobody has seen an answer come" in page
+    assert "<figure" not in page
