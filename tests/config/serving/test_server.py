@@ -80,7 +80,7 @@ def test_whoever_stops_it_waits_longer_than_it_takes() -> None:
 def test_an_endpoint_has_room_for_a_burst_unless_it_says_how_much() -> None:
     """In a process of its own: it brings its own event loop, for everything."""
     endpoints = ["tcp:port=80", "tcp:port=80:backlog=7", "unix:/run/web.sock", "fd:fileno=3"]
-    code = f"from config.serving import with_backlog; print([with_backlog(each) for each in {endpoints}])"
+    code = f"from config.serving.server import with_backlog; print([with_backlog(each) for each in {endpoints}])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
     wanted = ["tcp:port=80:backlog=1024", "tcp:port=80:backlog=7", "unix:/run/web.sock:backlog=1024", "fd:fileno=3"]
     assert shown.stdout.decode().strip() == str(wanted)
