@@ -22,6 +22,11 @@ class Background:
         if running is None or running.done():
             self._tasks[name] = asyncio.create_task(_of_nobody(work), name=f"{self._owner}: {name}")
 
+    def cancel(self, name: str) -> None:
+        """Cancel this work, where it runs; `aclose` waits for its end."""
+        if (task := self._tasks.get(name)) is not None:
+            task.cancel()
+
     @property
     def idle(self) -> bool:
         """Whether nothing runs."""

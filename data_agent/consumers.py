@@ -15,7 +15,8 @@ from config.observability.logs import texts
 from data_agent import access, checking, drafting, history, outcomes, proposals, protocol, sharing, verified
 from data_agent.audit import Person
 from data_agent.connections import Ahead
-from data_agent.errors import DataAgentError, NotAllowed
+from data_agent.errors import DataAgentError, NotAllowed, NotFound
+from data_agent.following import Following
 from data_agent.models import State, Step
 from data_agent.prompts import Asked
 from data_agent.protocol import (
@@ -61,10 +62,13 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     _brief = False
     _checks: checking.Checks | None = None
     _bad_frames = 0
+    # Channels' own way of listening would end the connection with Redis; see `following`.
+    channel_layer_alias = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ahead = Ahead()
+        self._following = Following(self._show_again)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; whatever way it ends, what is being worked on ends with it."""
@@ -73,6 +77,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         finally:
             if self._checks is not None:
                 await self._checks.aclose()
+            await self._following.aclose()
             await self._cancel()
             await self._ahead.aclose()
 
@@ -151,12 +156,27 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
     async def _open(self, frame: Open) -> None:
         session, found = await history.history(self.person, frame.session)
         await self._send(protocol.ready(session, found, self.person))
-        if session is not None and session.owner_id == self.person.id:
-            self._expect_approval(found)
+        if session is not None:
+            self._following.follow(session.pk)
+            if session.owner_id == self.person.id:
+                self._expect_approval(found)
+
+    async def _show_again(self, session_id: uuid.UUID) -> None:
+        """Show a conversation that another page changed; one that may no longer be read is said not to be there."""
+
+        async def show() -> None:
+            try:
+                await self._open(Open(type="open", session=session_id))
+            except NotFound:
+                self._following.leave()
+                raise
+
+        await self._guarded(show)
 
     async def _share(self, frame: Sharing) -> None:
         change = sharing.share if frame.type == "share" else sharing.unshare
         names = await change(self.person, frame.session, frame.person)
+        self._following.tell(frame.session)
         await self._send(Shared(session=frame.session, shared_with=names))
 
     async def _verdict(self, frame: Check) -> None:
@@ -229,6 +249,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             **texts(question=step.question, sql=step.sql, answer=step.answer),
         )
         await self._send(protocol.StepChanged(step=StepData.of(step, self.person)))
+        self._following.follow(step.session_id)
+        self._following.tell(step.session_id)
 
     def _expect_approval(self, shown: list[Step]) -> None:
         """Open a connection ahead where a query is before the person; it may be approved any moment."""

@@ -1,6 +1,6 @@
 """The frames on `/ws/data-agent/`: JSON objects with a `type`.
 
-    client    open {session?}             answered by ready
+    client    open {session?}             answered by ready, and by another one whenever another page changes it
               ask {text, session?}        answered by working, then step
               reply {step, text}          to a step in the state "asking"; answered by two steps: replied, and the next
               check {step, sql, number}   while a person types: answered by verdict, of the newest text only; nothing is
