@@ -160,6 +160,8 @@ class Soak:
                 times["p99"],
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
+        for reason, number in self.tallies["agent"].reasons.most_common():
+            lines.append(f"\nAn analyst gave up, {number} times: {reason}")
         troubles = ", ".join(f"{name} {number}" for name, number in sorted(self.made.items()))
         return "\n".join([*lines, "", f"Times: {troubles}; processes that crashed by themselves: {crashes}."])
 
