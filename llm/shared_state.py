@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from config import redis
 from config.observability import correlation
+from config.round_trips import Command, RoundTrips
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +58,16 @@ class _Wanted:
     arguments: Sequence[str | int]
     result: "asyncio.Future[Any]"
 
+    def command(self, name: str, script: str) -> Command:
+        """Return the command that runs it."""
+        return (name, script, len(self.keys), *self.keys, *self.arguments)
+
 
 class _Line:
     """What is known about one client's Redis (times are of the monotonic clock), and what is wanted of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: redis.Redis) -> None:
+        self._round_trips = RoundTrips(client)
         # Who waits for their turn waits for this process, not for Redis.
         self._waiting: deque[_Wanted] = deque()
         self._trips: set[asyncio.Task[None] | None] = set()
@@ -69,9 +75,7 @@ class _Line:
         self.away_until = 0.0
         self.away_said = False
 
-    async def run(
-        self, client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
-    ) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """Return a script's result; raises Away."""
         if time.monotonic() < self.away_until:
             raise Away("Redis was away just now")
@@ -79,19 +83,19 @@ class _Line:
         self._waiting.append(wanted)
         # Those that have not begun yet take this one along.
         if len(self._waiting) == 1 and len(self._trips) < AT_ONCE:
-            trip = asyncio.create_task(self._make_trips(client))
+            trip = asyncio.create_task(self._make_trips())
             self._trips.add(trip)
         return await wanted.result
 
-    async def _make_trips(self, client: redis.Redis) -> None:
+    async def _make_trips(self) -> None:
         correlation.forget()
         try:
-            await self._take_all(client)
+            await self._take_all()
         finally:
             # Not by a callback, which comes a moment later: who asks in that moment would wait for a trip that is over.
             self._trips.discard(asyncio.current_task())
 
-    async def _take_all(self, client: redis.Redis) -> None:
+    async def _take_all(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
             asked_at = time.monotonic()
@@ -100,7 +104,7 @@ class _Line:
                 continue
             try:
                 async with _Patience():
-                    replies = await _evaluate(client, taken)
+                    replies = await _evaluate(self._round_trips, taken)
             except (RedisError, OSError, TimeoutError) as error:
                 self.note_failure(asked_at, error)
                 _fail(taken, Away(type(error).__name__))
@@ -180,31 +184,22 @@ class Shared:
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """Return a script's result; raises Away."""
-        client = self._connect()
-        return await self._line(client).run(client, script, keys, arguments)
+        return await self._line(self._connect()).run(script, keys, arguments)
 
     def _line(self, client: redis.Redis) -> _Line:
         if (line := self._lines.get(client)) is None:
-            line = self._lines[client] = _Line()
+            line = self._lines[client] = _Line(client)
         return line
 
 
-async def _evaluate(client: redis.Redis, wanted: Sequence[_Wanted]) -> list[Any]:
+async def _evaluate(round_trips: RoundTrips, wanted: Sequence[_Wanted]) -> list[Any]:
     """Return the results, errors among them, in one round trip; in two where Redis does not know a script yet."""
-    replies = await _send(client, [("EVALSHA", each.script.sha1, each) for each in wanted])
+    replies = await round_trips.make([each.command("EVALSHA", each.script.sha1) for each in wanted])
     unknown = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if unknown:
-        again = await _send(client, [("EVAL", wanted[number].script.text, wanted[number]) for number in unknown])
-        for number, reply in zip(unknown, again, strict=True):
+        again = [wanted[number].command("EVAL", wanted[number].script.text) for number in unknown]
+        for number, reply in zip(unknown, await round_trips.make(again), strict=True):
             replies[number] = reply
-    return replies
-
-
-async def _send(client: redis.Redis, calls: Sequence[tuple[str, str, _Wanted]]) -> list[Any]:
-    pipeline = client.pipeline(transaction=False)
-    for command, script, each in calls:
-        pipeline.execute_command(command, script, len(each.keys), *each.keys, *each.arguments)
-    replies: list[Any] = await pipeline.execute(raise_on_error=False)
     return replies
 
 

@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from config.background import Background
 from config.redis import Redis
-
-# A command's name and arguments.
-Command: TypeAlias = Sequence[Any]
+from config.round_trips import Command, RoundTrips
 
 
 class Rounds:
@@ -18,7 +16,7 @@ class Rounds:
     """
 
     def __init__(self, redis: Redis, background: Background) -> None:
-        self._redis = redis
+        self._round_trips = RoundTrips(redis)
         self._background = background
         self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
 
@@ -51,11 +49,7 @@ class Rounds:
                     answered.set_result(mine)
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
+        return await self._round_trips.make(commands)
 
 
 def _fail(answered: asyncio.Future[list[Any]], error: BaseException) -> None:

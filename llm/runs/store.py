@@ -15,8 +15,9 @@ from redis.exceptions import NoScriptError
 
 from config.background import Background
 from config.redis import Redis
+from config.round_trips import Command
 from llm.runs.events import ATTEMPT, End, Event, decode, encode
-from llm.runs.rounds import Command, Rounds
+from llm.runs.rounds import Rounds
 
 # Seconds that a run is kept after its last event.
 KEPT = 3600
