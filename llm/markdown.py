@@ -184,15 +184,7 @@ def _presentable(text: str) -> str:
 
 def _html(source: str, definitions: _Definitions) -> str:
     made: str = _parser.render(source, {"references": definitions})
-    return nh3.clean(
-        made,
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        allowed_classes=_CLASSES,
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-        url_schemes=_SCHEMES,
-        link_rel="noopener noreferrer nofollow",
-    )
+    return _cleaner.clean(made)
 
 
 def _first_open_line(tokens: list[Token], after_definitions: set[int]) -> int:
@@ -273,6 +265,15 @@ def _adapt_to_page(state: StateCore) -> None:
             token.attrs = {"align": str(token.attrs["style"]).removeprefix("text-align:")}
 
 
+# Made once: its lists cost more than most texts do.
+_cleaner = nh3.Cleaner(
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    allowed_classes=_CLASSES,
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    url_schemes=_SCHEMES,
+    link_rel="noopener noreferrer nofollow",
+)
 _parser = MarkdownIt("js-default", {"maxNesting": _DEEPEST, "highlight": _highlighted}).disable("image")
 _parser.validateLink = _leads_elsewhere  # type: ignore[method-assign]
 # Replacing a rule forgets which blocks it may interrupt: these are the parser's own lists.
