@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from llm import tokens
 from llm.types import Message, Request
@@ -87,7 +87,7 @@ def prompt(memory: Memory, question: str, *, persona: str, budget: int) -> tuple
     not fit is left out in this order: the oldest turns, whole, and then the notes.
     """
     system, asked = Message("system", persona), Message("user", question)
-    room = budget - tokens.estimate_prompt((system, asked))
+    room = budget - _tokens_of_persona(system) - tokens.estimate_prompt((asked,))
     reminder = _reminder(memory.notes)
     if (needed := tokens.estimate_prompt(reminder)) <= room:
         room -= needed
@@ -100,6 +100,12 @@ def prompt(memory: Memory, question: str, *, persona: str, budget: int) -> tuple
             break
         window.extendleft(reversed(turn.messages))
     return system, *reminder, *window, asked
+
+
+@lru_cache(maxsize=8)
+def _tokens_of_persona(system: Message) -> int:
+    """The same for every question, until staff set another one."""
+    return tokens.estimate_prompt((system,))
 
 
 def due(memory: Memory, budget: int) -> tuple[Turn, ...]:
