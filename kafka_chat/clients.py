@@ -130,7 +130,8 @@ class Publisher:
                     **connection(),
                     "error_cb": self._note_error,
                     "enable.idempotence": True,
-                    "linger.ms": 1,
+                    # Who is alone waits for nobody; what comes while requests are on their way shares the next one.
+                    "linger.ms": 0,
                     "message.timeout.ms": DELIVERY_TIMEOUT_MS,
                     "topic.metadata.refresh.interval.ms": 10_000,
                 }
