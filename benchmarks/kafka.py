@@ -1,4 +1,4 @@
-"""What the Kafka chat costs: `python -m benchmarks.kafka`, about four minutes; `--quick` for a look, about one.
+"""What the Kafka chat costs: `python -m benchmarks.kafka`, about five minutes; `--quick` for a look, about two.
 
 overhead    from POST to the answer in the client's hands, less the model's time, for held poll, server-sent events,
             adaptive polling (as the page does it where nothing holds its requests) and the article's plain polling
@@ -47,7 +47,7 @@ class Plan:
 
 _FULL = Plan(
     overhead=((5, 45, (0.1, 0.5)), (100, 30, (2.0, 5.0))),
-    counting=4,
+    counting=10,
     web_turn=4,
     rounds=3,
     web_visitors=(64, 150),

@@ -1,6 +1,7 @@
 """Database statements for each question, counted by PostgreSQL itself (pg_stat_statements), whoever sends them.
 
-What is sent anyway, however many questions there are, is counted over an idle time of the same length and taken off.
+What is sent anyway, however many questions there are, is counted while nobody asks, and as much of it is taken off as
+belongs to the time.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, Literal
 
 import psycopg
@@ -29,6 +30,8 @@ _COUNTED = """
 _WIDTH = 108
 # Seconds.
 _LATER = 1.5
+# Twice the time between two of the rarest statements that are sent anyway.
+_AT_REST = 20.0
 # Statements in that time where nobody asks; and how often is looked for that.
 _QUIET = 20
 _LONGEST_BACKLOG = 20
@@ -40,7 +43,7 @@ async def measure(system: System, visitors: int, seconds: float, *, with_categor
     database = await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True)
     async with database, system.visitors(visitors) as browsers:
         async with system.worker("relay", "answer", "persist"):
-            idle = await _idle(database, browsers, seconds)
+            idle = await _idle(database, browsers)
             for way in (HELD, EVENTS, PLAIN):
                 await _measure(database, browsers, way, seconds, idle, listed=way is HELD)
         if not with_categorise:
@@ -49,7 +52,7 @@ async def measure(system: System, visitors: int, seconds: float, *, with_categor
         # Few, so that this role, which is slower, keeps up.
         few = browsers[:5]
         async with system.worker():
-            idle = await _idle(database, few, seconds)
+            idle = await _idle(database, few)
             await _measure(database, few, HELD, seconds, idle, listed=True, beside=", and the role categorise")
 
 
@@ -71,7 +74,7 @@ async def _measure(
     browsers: list[Browser],
     way: Way,
     seconds: float,
-    idle: Counter[str],
+    idle: Mapping[str, float],
     *,
     listed: bool,
     beside: str = "",
@@ -83,9 +86,9 @@ async def _measure(
         nonlocal questions
         questions = await _ask(browsers, way, seconds)
 
-    counted = await _counted(database, ask())
+    counted, took = await _counted(database, ask())
     requests = (sum(browser.requests for browser in browsers) - sent) / questions
-    each = {text: (counted[text] - idle[text]) / questions for text in counted | idle}
+    each = {text: (counted[text] - idle.get(text, 0) * took) / questions for text in counted.keys() | idle}
     total = {kind: sum(number for text, number in each.items() if _kind(text) == kind) for kind in ("read", "write")}
     print(f"{way.name}{beside}, {questions} questions; for each:")
     print(f"  {total['read']:.2f} reads, {total['write']:.2f} writes, {requests:.1f} requests")
@@ -96,12 +99,13 @@ async def _measure(
     print()
 
 
-async def _idle(database: psycopg.AsyncConnection[Any], browsers: list[Browser], seconds: float) -> Counter[str]:
-    """Return what is executed while nobody asks, once the processes are warm and have done what waited for them."""
+async def _idle(database: psycopg.AsyncConnection[Any], browsers: list[Browser]) -> Mapping[str, float]:
+    """Return what a second takes while nobody asks, once the processes are warm and have done what waited for them."""
     await _ask(browsers, HELD, 1)
     for _ in range(_LONGEST_BACKLOG):
-        if sum((await _counted(database, asyncio.sleep(0))).values()) <= _QUIET:
-            return await _counted(database, asyncio.sleep(seconds))
+        if sum((await _counted(database, asyncio.sleep(0)))[0].values()) <= _QUIET:
+            counted, took = await _counted(database, asyncio.sleep(_AT_REST))
+            return {text: number / took for text, number in counted.items()}
     raise RuntimeError("PostgreSQL does not come to rest although nobody asks")
 
 
@@ -120,12 +124,15 @@ async def _ask(browsers: list[Browser], way: Way, seconds: float) -> int:
     return sum(await asyncio.gather(*map(visit, browsers)))
 
 
-async def _counted(database: psycopg.AsyncConnection[Any], work: Awaitable[object]) -> Counter[str]:
-    """Return how often each statement was executed meanwhile, and a little later: the ledger of calls writes then."""
-    before = await _snapshot(database)
+async def _counted(database: psycopg.AsyncConnection[Any], work: Awaitable[object]) -> tuple[Counter[str], float]:
+    """Return how often each statement was executed meanwhile, and a little later: the ledger of calls writes then.
+
+    And the seconds which that took.
+    """
+    began, before = time.perf_counter(), await _snapshot(database)
     await work
     await asyncio.sleep(_LATER)
-    return await _snapshot(database) - before
+    return await _snapshot(database) - before, time.perf_counter() - began
 
 
 async def _snapshot(database: psycopg.AsyncConnection[Any]) -> Counter[str]:
