@@ -12,7 +12,7 @@ from typing import Any
 import postgast
 from google.protobuf.message import DecodeError
 
-from data_agent import samples, slips
+from data_agent import excess, measures, samples, slips
 from data_agent.guard.trees import parts
 from data_agent.samples import Known
 
@@ -50,15 +50,21 @@ class Mended:
     problems: tuple[str, ...] = ()
 
 
-def mend(sql: str, known: Known, question: str = "") -> Mended:
-    """Return an allowed query with the values it compares with, and what else is a clear slip, put right."""
+def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
+    """Return an allowed query with the values it compares with, and what else is a clear slip, put right.
+
+    `question` is what the query alone is to answer, `said` all that the person said so far; without them, what depends
+    on their words is left as it is.
+    """
     if len(sql) > _MAX_LENGTH:
         return Mended(sql)
     try:
         tree = postgast.parse(sql)
     except (postgast.PgQueryError, DecodeError):
         return Mended(sql)
-    notes = slips.correct(tree, question)
+    if not tree.stmts:
+        return Mended(sql)
+    notes = [*slips.correct(tree), *measures.correct(tree, question, known), *excess.take_out(tree, said or question)]
     problems: list[str] = []
     for column, constant in _compared(tree):
         values = known.of_column(column)

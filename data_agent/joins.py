@@ -13,6 +13,7 @@ from typing import Any
 import postgast
 from google.protobuf.message import DecodeError
 
+from data_agent.guard.trees import own_parts
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, SCHEMA, TABLES, USERS, Table
 
 # Long texts nest deeply, and the parser's stack is the thread's.
@@ -67,7 +68,7 @@ def _outermost(tree: Any) -> _Select | None:
             return None
         tables[item.range_var.alias.aliasname or table.name] = table
     outputs = frozenset(target.res_target.name for target in select.target_list if target.res_target.name)
-    columns = [message for message in _own(select) if message.DESCRIPTOR.name == "ColumnRef"]
+    columns = [message for message in own_parts(select) if message.DESCRIPTOR.name == "ColumnRef"]
     if any(each.WhichOneof("node") != "string" for column in columns for each in column.fields):
         # With another table `*` would be more.
         return None
@@ -139,15 +140,3 @@ def _from_items(items: Any) -> Iterator[Any]:
             yield from _from_items([item.join_expr.larg, item.join_expr.rarg])
         else:
             yield item
-
-
-def _own(select: Any) -> Iterator[Any]:
-    """Yield the parts of a SELECT, without those of the queries inside it."""
-    waiting = [select]
-    while waiting:
-        message = waiting.pop()
-        yield message
-        for descriptor, value in message.ListFields():
-            if descriptor.message_type is not None:
-                parts = [value] if hasattr(value, "ListFields") else value
-                waiting.extend(part for part in parts if part.DESCRIPTOR.name != "SelectStmt")

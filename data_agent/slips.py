@@ -1,36 +1,44 @@
-"""Puts right what small models get wrong in any schema: shares without decimals, and customers counted twice.
+"""Puts right what small models get wrong in any schema, whatever the question: clear slips with one meaning.
 
-Both are clear slips with one meaning. The guard judges what comes of it, and the card says it.
+A share without decimals, or of a set in itself; an ORDER BY that PostgreSQL must refuse; `=` with a sub-query of many
+rows. What is changed could not run, or says nothing: a query that means something keeps its result. The guard judges
+what comes of it, and the card says it.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import postgast
 
-from data_agent.guard.trees import parts
-from data_agent.schema import PURCHASES, TABLES
+from data_agent import conditions
+from data_agent.guard.trees import own_parts, parts
+from data_agent.schema import TABLES
 
-# "How many customers", but not "how many laptops did customers buy".
-_CUSTOMERS = re.compile(
-    r"\bhow many\s+(?:(?!(?:did|do|does|were|was|are|have|has|had|by|of|for|from|in|per)\b)\w+\s+){0,2}"
-    r"(?:customers|users|people|buyers|clients)\b",
-    re.IGNORECASE,
-)
 _SELECT = postgast.parse("SELECT 1::numeric").stmts[0].stmt.select_stmt
 _NUMERIC = _SELECT.target_list[0].res_target.val.type_cast.type_name
+_AGGREGATES = frozenset({"count", "sum", "avg", "min", "max", "percentile_cont", "percentile_disc", "mode", "stddev"})
 _INTEGERS = frozenset(column.name for table in TABLES for column in table.columns if column.type == "integer")
 
 
-def correct(tree: Any, question: str) -> list[str]:
+def correct(tree: Any) -> list[str]:
     """Change a parse tree where it is clear what is meant; return what was changed, in sentences."""
     notes = []
+    selects = [message for message in parts(tree) if message.DESCRIPTOR.name == "SelectStmt"]
+    if _in_some(_order_what_can_be, selects):
+        notes.append("ORDER BY was taken out where there is one row only.")
+    if _in_some(_compare_with_many, selects):
+        notes.append("= was changed to IN, because the sub-query may have several rows.")
+    if _in_some(_share_of_all, selects):
+        notes.append("The share is of all rows now; it was that of the counted rows in themselves.")
     if _keep_decimals(tree):
         notes.append("The division keeps its decimals now; whole numbers would be cut off.")
-    if _CUSTOMERS.search(question) and _count_customers(tree):
-        notes.append("Each customer is counted once now, however often they bought.")
     return notes
+
+
+def _in_some(change: Callable[[Any], bool], selects: Sequence[Any]) -> bool:
+    """Change every SELECT; return whether one was changed."""
+    changed = [change(select) for select in selects]
+    return any(changed)
 
 
 def _keep_decimals(tree: Any) -> bool:
@@ -83,24 +91,142 @@ def _is_sum_of_integers(call: Any) -> bool:
     return bool(fields) and fields[-1].string.sval in _INTEGERS
 
 
-def _count_customers(tree: Any) -> bool:
-    select = tree.stmts[0].stmt.select_stmt
-    alias = next((name for name, table in _tables(select.from_clause) if table == PURCHASES.name), None)
-    calls = [call for target in select.target_list for call in _calls(target) if _is_count(call)]
-    if alias is None or len(calls) != 1 or calls[0].agg_distinct or calls[0].HasField("over"):
+def _order_what_can_be(select: Any) -> bool:
+    """Take a column out of the ORDER BY of a SELECT whose aggregates make one row of all: PostgreSQL refuses it."""
+    if len(select.group_clause) or not len(select.sort_clause) or not any(map(_aggregates, select.target_list)):
         return False
-    (call,) = calls
-    call.agg_star, call.agg_distinct = False, True
-    del call.args[:]
-    column = call.args.add().column_ref
-    for text in (alias, "user_id"):
-        column.fields.add().string.sval = text
-    return True
+    outputs = {_output(target.res_target) for target in select.target_list}
+    kept = [item for item in select.sort_clause if not _is_column_beside(item.sort_by.node, outputs)]
+    changed = len(kept) < len(select.sort_clause)
+    if changed:
+        kept = [type(item).FromString(item.SerializeToString()) for item in kept]
+        del select.sort_clause[:]
+        select.sort_clause.extend(kept)
+    return changed
 
 
-def _tables(items: Any) -> Iterator[tuple[str, str]]:
+def _aggregates(target: Any) -> bool:
+    """Whether it is an aggregate's value, or made of some."""
+    calls = (call for call in _own_calls(target) if not call.HasField("over"))
+    return any(call.funcname[-1].string.sval in _AGGREGATES for call in calls)
+
+
+def _output(target: Any) -> str:
+    """Return the name that a value of a SELECT has in its ORDER BY."""
+    if target.name:
+        return str(target.name)
+    match target.val.WhichOneof("node"):
+        case "func_call":
+            return str(target.val.func_call.funcname[-1].string.sval)
+        case "column_ref":
+            return str(target.val.column_ref.fields[-1].string.sval)
+    return ""
+
+
+def _is_column_beside(node: Any, outputs: set[str]) -> bool:
+    if node.WhichOneof("node") != "column_ref":
+        return False
+    fields = node.column_ref.fields
+    return len(fields) > 1 or fields[0].string.sval not in outputs
+
+
+def _compare_with_many(select: Any) -> bool:
+    """Write IN for = in the conditions of a SELECT; the same where the sub-query has one row, or none."""
+    found = [
+        node
+        for node in conditions.joined(select.where_clause)
+        if node.WhichOneof("node") == "a_expr"
+        and node.a_expr.kind == postgast.pg_query_pb2.AEXPR_OP
+        and node.a_expr.name[-1].string.sval == "="
+        and _may_be_many(node.a_expr.rexpr)
+    ]
+    for node in found:
+        made = postgast.parse("SELECT 1 IN (SELECT 1)").stmts[0].stmt.select_stmt.target_list[0].res_target.val
+        made.sub_link.testexpr.CopyFrom(node.a_expr.lexpr)
+        made.sub_link.subselect.CopyFrom(node.a_expr.rexpr.sub_link.subselect)
+        node.CopyFrom(made)
+    return bool(found)
+
+
+def _may_be_many(node: Any) -> bool:
+    if node.WhichOneof("node") != "sub_link" or node.sub_link.sub_link_type != postgast.pg_query_pb2.EXPR_SUBLINK:
+        return False
+    inner = node.sub_link.subselect.select_stmt
+    grouped = len(inner.group_clause) or not any(map(_aggregates, inner.target_list))
+    return bool(len(inner.from_clause) and grouped and inner.limit_count.a_const.ival.ival != 1)
+
+
+def _share_of_all(select: Any) -> bool:
+    """Let a count be divided by that of all rows: divided by that of the same rows it is always 1."""
+    if len(select.target_list) != 1 or not select.HasField("where_clause"):
+        return False
+    divisions = [
+        message
+        for message in own_parts(select.target_list[0])
+        if message.DESCRIPTOR.name == "A_Expr" and message.name and message.name[-1].string.sval == "/"
+    ]
+    if len(divisions) != 1:
+        return False
+    counted, whole = ([call for call in _own_calls(side) if _is_count(call)] for side in _sides(divisions[0]))
+    links = [part for part in own_parts(divisions[0].rexpr) if part.DESCRIPTOR.name == "SubLink"]
+    if len(counted) != 1:
+        return False
+    if len(links) == 1 and not whole:
+        inner = links[0].subselect.select_stmt
+        if not _counts_the_same(select, counted[0], inner):
+            return False
+        inner.ClearField("where_clause")
+        return True
+    return len(whole) == 1 and not links and _count_beside_all(select, counted[0], whole[0])
+
+
+def _sides(division: Any) -> tuple[Any, Any]:
+    return division.lexpr, division.rexpr
+
+
+def _counts_the_same(select: Any, count: Any, inner: Any) -> bool:
+    """Whether a sub-query counts what the query around it counts, of the same table under the same condition."""
+    if len(inner.target_list) != 1 or inner.target_list[0].res_target.val.WhichOneof("node") != "func_call":
+        return False
+    ours, theirs = ([table for _, table in tables(each.from_clause)] for each in (select, inner))
+    theirs_counted = inner.target_list[0].res_target.val.func_call
+    return (
+        len(ours) == len(select.from_clause) == 1
+        and ours == theirs
+        and not len(select.group_clause)
+        and not len(inner.group_clause)
+        and _text_of_call(count) == _text_of_call(theirs_counted)
+        and conditions.text(select.where_clause) == conditions.text(inner.where_clause)
+    )
+
+
+def _count_beside_all(select: Any, counted: Any, whole: Any) -> bool:
+    """Take the condition of a count's FILTER out of WHERE, where the count is divided by the same one without it."""
+    if not counted.HasField("agg_filter") or whole.HasField("agg_filter"):
+        return False
+    unfiltered = type(counted)()
+    unfiltered.CopyFrom(counted)
+    unfiltered.ClearField("agg_filter")
+    if _text_of_call(unfiltered) != _text_of_call(whole):
+        return False
+    condition = conditions.text(counted.agg_filter)
+    return conditions.take_out(select, lambda each: conditions.text(each) == condition)
+
+
+def _text_of_call(call: Any) -> str:
+    node = postgast.pg_query_pb2.Node()
+    node.func_call.CopyFrom(call)
+    return conditions.text(node)
+
+
+def _own_calls(node: Any) -> Iterator[Any]:
+    return (message for message in own_parts(node) if message.DESCRIPTOR.name == "FuncCall")
+
+
+def tables(items: Any) -> Iterator[tuple[str, str]]:
+    """Yield the tables of a FROM, each after the name that it has there."""
     for item in items:
         if item.WhichOneof("node") == "join_expr":
-            yield from _tables([item.join_expr.larg, item.join_expr.rarg])
+            yield from tables([item.join_expr.larg, item.join_expr.rarg])
         elif item.WhichOneof("node") == "range_var":
             yield str(item.range_var.alias.aliasname or item.range_var.relname), str(item.range_var.relname)

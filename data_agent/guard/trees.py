@@ -31,6 +31,18 @@ def parts(tree: Any) -> Iterator[Any]:
                 waiting.extend([value] if hasattr(value, "ListFields") else value)
 
 
+def own_parts(select: Any) -> Iterator[Any]:
+    """Yield a part of a tree and the parts in it, without those of the queries inside."""
+    waiting = [select]
+    while waiting:
+        message = waiting.pop()
+        yield message
+        for descriptor, value in message.ListFields():
+            if descriptor.message_type is not None:
+                inner = [value] if hasattr(value, "ListFields") else value
+                waiting.extend(part for part in inner if part.DESCRIPTOR.name != "SelectStmt")
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two trees differ in nothing but places in the text."""
     return bool(_without_places(one) == _without_places(other))

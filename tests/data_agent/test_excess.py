@@ -1,0 +1,112 @@
+import postgast
+import pytest
+
+from data_agent import excess, verified
+from tests.data_agent.corpus import legitimate
+
+PURCHASES = "FROM analytics_purchases"
+USERS = "FROM analytics_users"
+
+
+def written(sql: str) -> str:
+    return postgast.deparse(postgast.parse(sql))
+
+
+def without_excess(sql: str, said: str) -> tuple[str, list[str]]:
+    tree = postgast.parse(sql)
+    notes = excess.take_out(tree, said)
+    return postgast.deparse(tree), notes
+
+
+@pytest.mark.parametrize(
+    ("conditions", "left"),
+    [
+        ("status = 'completed'", ""),
+        ("p.status = 'completed' AND quantity > 2", "WHERE quantity > 2"),
+        ("quantity > 2 AND status = 'completed' AND id < 9", "WHERE quantity > 2 AND id < 9"),
+    ],
+)
+def test_purchases_of_every_status_count_where_none_is_asked_for(conditions: str, left: str) -> None:
+    sql, notes = without_excess(f"SELECT count(*) {PURCHASES} p WHERE {conditions}", "How many purchases are there?")
+    assert sql == written(f"SELECT count(*) {PURCHASES} p {left}")
+    assert notes == ["Purchases of every status count now: the question does not ask for completed ones."]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (f"SELECT sum(total_amount) {PURCHASES} WHERE status = 'completed'", "What is the revenue?"),
+        (f"SELECT sum(total_amount) {PURCHASES} WHERE status = 'completed'", "How much did customers pay?"),
+        (f"SELECT count(*) {PURCHASES} WHERE status = 'completed'", "What is the revenue?\nAnd how many purchases?"),
+        (f"SELECT count(*) {PURCHASES} WHERE status = 'completed' OR quantity > 2", "How many purchases are there?"),
+        (f"SELECT count(*) {PURCHASES} WHERE status = 'pending'", "How many purchases are there?"),
+        (f"SELECT count(*) {PURCHASES} WHERE status = 'completed'", ""),
+    ],
+)
+def test_a_condition_that_may_be_meant_stays(sql: str, said: str) -> None:
+    assert without_excess(sql, said) == (written(sql), [])
+
+
+def test_a_limit_that_nobody_asked_for_goes() -> None:
+    sql, notes = without_excess(f"SELECT name {USERS} ORDER BY id LIMIT 10", "Which customers live in Japan?")
+    assert sql == written(f"SELECT name {USERS} ORDER BY id")
+    assert notes == ["LIMIT was taken out: the question asks for no number of rows."]
+
+
+@pytest.mark.parametrize(
+    "said", ["The 10 customers", "Ten customers", "Who are the newest customers?", "Top customers", "Some customers"]
+)
+def test_a_limit_that_was_asked_for_stays(said: str) -> None:
+    sql = f"SELECT name {USERS} ORDER BY id LIMIT 10"
+    assert without_excess(sql, said) == (written(sql), [])
+
+
+@pytest.mark.parametrize(
+    ("sql", "left"),
+    [
+        (
+            f"SELECT country, count(*) AS n {USERS} GROUP BY country ORDER BY n DESC LIMIT 1",
+            f"SELECT country {USERS} GROUP BY country ORDER BY count(*) DESC LIMIT 1",
+        ),
+        (
+            f"SELECT country, count(*) {USERS} GROUP BY 1 ORDER BY 2 DESC LIMIT 1",
+            f"SELECT country {USERS} GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
+        ),
+        (
+            f"WITH c AS (SELECT country, count(*) AS n {USERS} GROUP BY country) "
+            "SELECT country, n FROM c ORDER BY n DESC LIMIT 1",
+            f"WITH c AS (SELECT country, count(*) AS n {USERS} GROUP BY country) "
+            "SELECT country FROM c ORDER BY n DESC LIMIT 1",
+        ),
+    ],
+)
+def test_the_one_that_is_asked_for_stands_alone(sql: str, left: str) -> None:
+    changed, notes = without_excess(sql, "Which country has the most customers?")
+    assert changed == written(left)
+    assert notes == ["What the rows are sorted by is not shown: the question does not ask for it."]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (
+            f"SELECT country, count(*) AS n {USERS} GROUP BY country ORDER BY n DESC LIMIT 1",
+            "Which country has the most customers, and how many?",
+        ),
+        (f"SELECT country, count(*) AS n {USERS} GROUP BY country ORDER BY n DESC LIMIT 5", "Which 5 have the most?"),
+        (f"SELECT id, country {USERS} ORDER BY id DESC LIMIT 1", "Which customer is the newest?"),
+        (f"SELECT count(*) AS n {USERS} ORDER BY n DESC LIMIT 1", "Which country has the most customers?"),
+    ],
+)
+def test_what_else_is_asked_for_stays(sql: str, said: str) -> None:
+    assert without_excess(sql, said) == (written(sql), [])
+
+
+@pytest.mark.parametrize("entry", verified.shipped(), ids=lambda entry: str(entry.question))
+def test_a_verified_query_has_nothing_beyond_its_question(entry: verified.Verified) -> None:
+    assert without_excess(entry.sql, entry.question) == (written(entry.sql), [])
+
+
+def test_nothing_is_taken_out_of_an_analysts_query_without_a_question() -> None:
+    for statement in legitimate():
+        assert without_excess(statement.sql, "")[1] == [], statement.sql

@@ -1,0 +1,90 @@
+import postgast
+import pytest
+
+from data_agent import guard, measures
+from data_agent.samples import Known
+
+USERS = "FROM analytics_users"
+BOUGHT = "FROM analytics_purchases AS p JOIN analytics_product_specs AS s ON s.name = p.product_name"
+KNOWN = Known(
+    {
+        "analytics_users.plan": ("enterprise", "free", "pro"),
+        "analytics_product_specs.category": ("Laptops", "Tablets"),
+        "analytics_product_specs.name": ("Norvik Slate 7",),
+    }
+)
+
+
+def written(sql: str) -> str:
+    return postgast.deparse(postgast.parse(sql))
+
+
+def corrected(sql: str, question: str) -> tuple[str, list[str]]:
+    tree = postgast.parse(sql)
+    notes = measures.correct(tree, question, KNOWN)
+    return postgast.deparse(tree), notes
+
+
+@pytest.mark.parametrize("counted", ["count(*)", "count(p.id)", "count(p.user_id)"])
+def test_customers_who_bought_are_counted_once(counted: str) -> None:
+    sql, notes = corrected(f"SELECT {counted} AS n {BOUGHT}", "How many pro customers bought laptops?")
+    assert sql == written(f"SELECT count(DISTINCT p.user_id) AS n {BOUGHT}")
+    assert notes == ["Each customer is counted once now, however often they bought."]
+
+
+@pytest.mark.parametrize("name", ["name", "u.name"])
+def test_customers_of_the_same_name_are_several(name: str) -> None:
+    sql, notes = corrected(f"SELECT count(DISTINCT {name}) {USERS} u", "How many different customers are there?")
+    assert sql == written(f"SELECT count(DISTINCT u.id) {USERS} u")
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many pieces were bought?",
+        "The number of units in 2025",
+        "How many laptops were sold in 2025?",
+        "How many Norvik Slate 7 did people buy?",
+    ],
+)
+def test_pieces_are_added_up(question: str) -> None:
+    sql, notes = corrected(f"SELECT count(*) AS n {BOUGHT} WHERE s.brand = 'Norvik'", question)
+    assert sql == written(f"SELECT sum(p.quantity) AS n {BOUGHT} WHERE s.brand = 'Norvik'")
+    assert notes == ["Pieces are counted now, not purchases."]
+    assert guard.check(sql).allowed
+
+
+@pytest.mark.parametrize(
+    ("question", "times"),
+    [("How many customers ordered more than 3 times?", 3), ("Who bought at least twice?", 2), ("With 5 purchases?", 5)],
+)
+def test_times_are_counted(question: str, times: int) -> None:
+    template = "SELECT user_id FROM analytics_purchases GROUP BY user_id HAVING {} >= {}"
+    sql, notes = corrected(template.format("sum(quantity)", times), question)
+    assert sql == written(template.format("count(*)", times))
+    assert notes == ["Purchases are counted now, not pieces."]
+    sql = written(template.format("sum(quantity)", times + 1))
+    assert corrected(sql, question) == (sql, [])
+
+
+@pytest.mark.parametrize(
+    ("sql", "question"),
+    [
+        (f"SELECT count(*) {USERS}", "How many laptops were sold?"),
+        (f"SELECT count(*) {BOUGHT}", "How many purchases were made by customers?"),
+        (f"SELECT count(*) {BOUGHT}", "How many purchases of laptops were made?"),
+        (f"SELECT count(*) {BOUGHT} WHERE quantity > 10", "How many purchases have more than 10 pieces?"),
+        ("SELECT count(*) FROM analytics_product_specs", "How many laptops are there?"),
+        (f"SELECT count(DISTINCT product_name) {BOUGHT}", "How many different products were sold?"),
+        (f"SELECT count(*) {USERS}", "How many customers are there?"),
+        (f"SELECT count(DISTINCT p.user_id) {BOUGHT}", "How many customers bought something?"),
+        (f"SELECT count(DISTINCT country) {USERS}", "How many customers' countries are there?"),
+        (
+            "SELECT count(*) FROM (SELECT user_id FROM analytics_purchases GROUP BY user_id) AS x",
+            "How many customers bought something?",
+        ),
+    ],
+)
+def test_other_counts_are_left_alone(sql: str, question: str) -> None:
+    assert corrected(sql, question) == (written(sql), [])
