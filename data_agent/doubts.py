@@ -1,24 +1,74 @@
-"""What a question speaks of and a model's query does not: numbers, values of the data, completed purchases.
+"""What a question speaks of and a model's query does not, and the other way round.
 
-Small models copy an example, or forget a condition, and get no error for it. Nothing here says that a query is wrong:
-a model is asked once more, and its second query is taken only where that speaks of everything.
+Small models copy an example, forget a condition or bring one along, and get no error for it. Nothing here says that a
+query is wrong: a model is asked once more, and the query that leaves the least doubt is taken. Each sentence says what
+to write, because "wrong" alone makes a small model write the same again.
 """
 
 import re
 from collections.abc import Iterator
 
 from data_agent.samples import Known
+from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
 
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 # 200 grams are 0.2 kilograms, 5 percent 0.05.
 _SCALES = (1.0, 0.001, 1_000.0, 0.01, 100.0)
 _REVENUE = re.compile(r"\b(?:revenue|turnover|sales|earn(?:ed|s)?|income)\b", re.IGNORECASE)
 _OTHER_STATUS = re.compile(r"\b(?:refund|cancel|pending|status|all purchases)", re.IGNORECASE)
+# Without one of these, a question about customers or products is not about what was bought.
+_BUYING = re.compile(
+    r"\b(?:b[ou]y|bought|buyer|purchase|order|sell|sold|sale|spen[dt]|pa(?:y|id)|revenue|turnover|earn|income|refund|"
+    r"cancel|pending|complet|status|quantit|piece|unit|times|popular|custom|demand|money|bring|brought|worth|amount)",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(
+    r"\b(?:which|what|how many|list(?:\s+all)?|show(?:\s+me)?(?:\s+all)?|name(?:\s+all)?|who are the)\s+"
+    r"(?:(?:of|the|our|different|distinct|single|\d+)\s+)*(?P<what>products?|customers?|users?|brands?|categor(?:y|ies)|"
+    r"countr(?:y|ies)|plans?)\b",
+    re.IGNORECASE,
+)
+# What must stand in a query that is about it.
+_ENTITIES = {
+    "product": (("product_name", PRODUCT_SPECS.name), f"the products are {PRODUCT_SPECS.name}.name"),
+    "customer": (("user_id", USERS.name), f"the customers are {USERS.name}"),
+    "user": (("user_id", USERS.name), f"the customers are {USERS.name}"),
+    "brand": (("brand",), f"{PRODUCT_SPECS.name}.brand"),
+    "category": (("category",), f"{PRODUCT_SPECS.name}.category"),
+    "country": (("country",), f"{USERS.name}.country"),
+    "plan": (("plan",), f"{USERS.name}.plan"),
+}
+_UNIT = re.compile(
+    r"\b(?:each|every|per|by|which|what)\s+(?:(?:calendar|single)\s+)?(?P<unit>year|quarter|month|week|day)s?\b|"
+    r"\b(?P<adverb>yearly|quarterly|monthly|weekly|daily)\b",
+    re.IGNORECASE,
+)
+_ADVERBS = {"yearly": "year", "quarterly": "quarter", "monthly": "month", "weekly": "week", "daily": "day"}
+_SHARE = re.compile(r"\b(?:percent|percentage|share|proportion|fraction)\b|%", re.IGNORECASE)
+_NEVER = re.compile(
+    r"\b(?:never|without any|have no|has no|had no|not (?:a single|any|one|been|be|yet))\b", re.IGNORECASE
+)
+_DENIES = re.compile(r"\bnot\b|\bexcept\b|\bis null\b|<>|!=|=\s*0\b|<\s*1\b", re.IGNORECASE)
 
 
-def about(question: str, sql: str, known: Known) -> tuple[str, ...]:
-    """Return sentences, for a model, on what a query leaves out of its question."""
-    return (*_numbers(question, sql), *_values(question, sql, known), *_revenue(question, sql))
+def about(question: str, sql: str, known: Known, said: str = "") -> tuple[str, ...]:
+    """Return sentences, for a model, on what a query leaves out of its question, or has beyond it.
+
+    `said` is all that the person said so far: what only an earlier question names is not beyond it.
+    """
+    if not question:
+        return ()
+    return (
+        *_numbers(question, sql),
+        *_values(question, sql, known),
+        *_revenue(question, sql),
+        *_entity(question, sql),
+        *_purchases(said or question, question, sql),
+        *_units(question, sql),
+        *_share(question, sql),
+        *_never(question, sql),
+    )
 
 
 def _numbers(question: str, sql: str) -> Iterator[str]:
@@ -26,7 +76,22 @@ def _numbers(question: str, sql: str) -> Iterator[str]:
     for text in dict.fromkeys(_NUMBER.findall(question)):
         number = float(text.rstrip(",").replace(",", ""))
         if not any(abs(number * scale - other) < 1e-9 * max(1.0, other) for scale in _SCALES for other in given):
-            yield f"The question speaks of {text.rstrip(',')}, the query does not."
+            yield f"The question speaks of {text.rstrip(',')}, the query does not{_in_year(text, question, sql)}."
+
+
+def _in_year(text: str, question: str, sql: str) -> str:
+    """Return how to ask for a year, where the number is one and its column is clear."""
+    if not _YEAR.fullmatch(text):
+        return ""
+    if re.search(r"\bsign|\bregist|\bjoin", question, re.IGNORECASE):
+        column = "signed_up_at"
+    elif re.search(r"\breleas|\blaunch|\bto market", question, re.IGNORECASE):
+        column = "release_date"
+    elif PURCHASES.name in sql:
+        column = "purchased_at"
+    else:
+        return ""
+    return f": extract(year FROM {column}) = {text}"
 
 
 def _values(question: str, sql: str, known: Known) -> Iterator[str]:
@@ -44,6 +109,49 @@ def _selects(sql: str, column: str) -> bool:
 def _revenue(question: str, sql: str) -> Iterator[str]:
     if _REVENUE.search(question) and not _OTHER_STATUS.search(question) and "status" not in sql.casefold():
         yield "Revenue counts completed purchases only: status = 'completed'."
+
+
+def _entity(question: str, sql: str) -> Iterator[str]:
+    asked = _ASKED.search(question)
+    if asked is None:
+        return
+    what = re.sub(r"ies$", "y", asked["what"].lower()).removesuffix("s")
+    words, where = _ENTITIES[what]
+    if not any(_selects(sql.casefold(), word) for word in words):
+        yield f"The question asks for {asked['what'].lower()}, the query does not: {where}."
+
+
+def _purchases(said: str, question: str, sql: str) -> Iterator[str]:
+    asked = _ASKED.search(question)
+    if asked is None or PURCHASES.name not in sql.casefold() or _BUYING.search(_ASKED.sub("", said)):
+        return
+    own = USERS if asked["what"].lower().startswith(("customer", "user", "countr", "plan")) else PRODUCT_SPECS
+    yield f"The question does not speak of purchases: read {own.name} alone, without a condition on status."
+
+
+def _units(question: str, sql: str) -> Iterator[str]:
+    for found in _UNIT.finditer(question):
+        unit = (found["unit"] or _ADVERBS[found["adverb"].lower()]).lower()
+        if not re.search(rf"date_trunc\s*\(\s*'{unit}|extract\s*\(\s*'?{unit}'?\s+from|to_char|date_part", sql, re.I):
+            other = "signed_up_at" if PURCHASES.name not in sql and USERS.name in sql else "purchased_at"
+            column = "release_date" if PURCHASES.name not in sql and PRODUCT_SPECS.name in sql else other
+            yield f"The question speaks of each {unit}: group by date_trunc('{unit}', {column})::date."
+
+
+def _share(question: str, sql: str) -> Iterator[str]:
+    if _SHARE.search(question) and "/" not in sql:
+        yield (
+            "The question asks for a percentage: round(100.0 * count(*) FILTER (WHERE condition) / count(*), 1), and "
+            "the condition nowhere else."
+        )
+
+
+def _never(question: str, sql: str) -> Iterator[str]:
+    if _NEVER.search(question) and not _DENIES.search(sql):
+        yield (
+            "The question asks for what there is none of: NOT EXISTS (SELECT 1 FROM the other table WHERE the key is "
+            "the same)."
+        )
 
 
 def _read(text: str, pattern: str) -> Iterator[float]:

@@ -112,7 +112,13 @@ async def draft(
         return await _stand_in(asked, book, known, problem, [], None, without, personal)
     messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES, known.in_general(asked.question)), known)
     attempt = await attempt_query(
-        messages, prompts.PROPOSAL_SCHEMA, known, question=asked.question, without=without, personal=personal
+        messages,
+        prompts.PROPOSAL_SCHEMA,
+        known,
+        question=asked.question,
+        said=asked.said,
+        without=without,
+        personal=personal,
     )
     if attempt.reply is not None and attempt.examined is not None:
         return Draft(attempt.examined, attempt.reply.text, completion=attempt.completion, refused=attempt.refused)
@@ -137,98 +143,80 @@ async def attempt_query(
     known: Known,
     *,
     question: str = "",
+    said: str = "",
     without: Collection[str] = (),
     done: Collection[str] = (),
     personal: bool = False,
 ) -> Attempt:
     """Ask a model, and again with what was wrong where that can help; never raises because of a model.
 
-    `question` is what one query alone is to answer. `without` are texts that were rejected; a model that repeats one in
+    `question` is what one query alone is to answer, `said` all that the person said so far. Of queries that leave a
+    doubt, the first with the fewest is taken. `without` are texts that were rejected; a model that repeats one in
     `done`, which was run, has nothing more to ask.
     """
     refused: list[Examined] = []
     completion: Completion | None = None
+    usable: Attempt | None = None
+    fewest = 0
+    first = messages
     problem = ""
     for turn in range(TRIES):
         try:
-            completion = await registry.chain("sql").complete(
-                Request(
-                    messages,
-                    max_tokens=MAX_TOKENS,
-                    temperature=TEMPERATURES[turn],
-                    answer_schema=schema,
-                    trace_id=correlation.trace_id(),
-                )
-            )
+            completion = await _complete(messages, schema, turn)
             reply = replies.read(completion.text)
         except LLMError as error:
             log.warning("no proposal from the model", error=str(error))
-            return Attempt(None, None, completion, refused, error.public)
+            return usable or Attempt(None, None, completion, refused, error.public)
         except Unreadable as error:
             problem = str(error)
         else:
             if reply.action != "query":
-                return Attempt(reply, None, completion, refused)
-            examined, doubtful = await _examine_mended(reply.sql, known, personal, question)
+                return usable or Attempt(reply, None, completion, refused)
+            examined, doubtful = await _examine_mended(reply.sql, known, personal, question, said)
             problem = examined.problem
             if examined.sql in done:
-                return Attempt(None, None, completion, refused, "It is a query that was run already.")
+                return usable or Attempt(None, None, completion, refused, "It is a query that was run already.")
             if examined.sql in without:
                 problem = "It is a query that was rejected already."
-            if not problem:
-                usable = Attempt(reply, _warned(examined, doubtful), completion, refused)
-                if not doubtful or turn == TRIES - 1:
+            if problem:
+                refused.append(replace(examined, problem=problem))
+            else:
+                if usable is None or len(doubtful) < fewest:
+                    fewest = len(doubtful)
+                    usable = Attempt(reply, _warned(examined, doubtful), completion, refused)
+                if not fewest:
                     return usable
-                return await _second_thought(messages, schema, known, personal, usable, " ".join(doubtful), question)
-            refused.append(replace(examined, problem=problem))
-        messages = prompts.repair(messages, completion.text if completion else "", problem + hints.advice(problem))
-    return Attempt(None, None, completion, refused, problem)
+                problem = " ".join(doubtful)
+        messages = prompts.repair(first, completion.text if completion else "", problem + hints.advice(problem))
+    return usable or Attempt(None, None, completion, refused, problem)
 
 
-async def _second_thought(
-    messages: tuple[Message, ...],
-    schema: dict[str, object],
-    known: Known,
-    personal: bool,
-    usable: Attempt,
-    problem: str,
-    question: str,
-) -> Attempt:
-    """Ask once more about what is doubtful; the query can be used as it is if nothing better comes."""
-    assert usable.completion is not None
-    messages = prompts.repair(messages, usable.completion.text, problem)
-    try:
-        completion = await registry.chain("sql").complete(
-            Request(
-                messages,
-                max_tokens=MAX_TOKENS,
-                temperature=TEMPERATURES[1],
-                answer_schema=schema,
-                trace_id=correlation.trace_id(),
-            )
+async def _complete(messages: tuple[Message, ...], schema: dict[str, object], turn: int) -> Completion:
+    """Ask the chain; raises LLMError."""
+    return await registry.chain("sql").complete(
+        Request(
+            messages,
+            max_tokens=MAX_TOKENS,
+            temperature=TEMPERATURES[turn],
+            answer_schema=schema,
+            trace_id=correlation.trace_id(),
         )
-        reply = replies.read(completion.text)
-    except (LLMError, Unreadable):
-        return usable
-    if reply.action != "query":
-        return usable
-    examined, doubtful = await _examine_mended(reply.sql, known, personal, question)
-    if examined.problem or doubtful:
-        return usable
-    return Attempt(reply, examined, completion, usable.refused)
+    )
 
 
-async def _examine_mended(sql: str, known: Known, personal: bool, question: str) -> tuple[Examined, tuple[str, ...]]:
+async def _examine_mended(
+    sql: str, known: Known, personal: bool, question: str, said: str
+) -> tuple[Examined, tuple[str, ...]]:
     """Examine a model's text, its columns and values put right; also return what is doubtful about it."""
     completed = Completed(sql)
     if not guard.check(sql, personal=personal).allowed:
         completed = joins.complete(sql)
         if not completed.notes or not guard.check(completed.sql, personal=personal).allowed:
             return await examine(sql, personal=personal), ()
-    mended = hints.mend(completed.sql, known, question)
+    mended = hints.mend(completed.sql, known, question, said)
     examined = await examine(mended.sql, personal=personal)
     examined = replace(examined, given=sql)
-    doubtful = (*mended.problems, *doubts.about(question, mended.sql, known))
+    doubtful = (*mended.problems, *doubts.about(question, mended.sql, known, said))
     return _warned(examined, (*completed.notes, *mended.notes)), doubtful
 
 

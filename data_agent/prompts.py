@@ -44,16 +44,21 @@ _RULES = """analytics_purchases.user_id = analytics_users.id
 analytics_purchases.product_name = analytics_product_specs.name
 Rules:
 - Take each column from the table that has it, and join: country and plan are only in analytics_users; category, brand \
-and rating only in analytics_product_specs; status, quantity and total_amount only in analytics_purchases.
-- Revenue is sum(total_amount) where status = 'completed'. Write values exactly as they are listed.
-- Purchases by month: date_trunc('month', purchased_at)::date. In a year: extract(year FROM purchased_at) = 2025. In \
-March 2025: purchased_at >= '2025-03-01' AND purchased_at < '2025-04-01'. In the last 90 days: purchased_at >= now() - \
-interval '90 days'.
+and rating only in analytics_product_specs; status, quantity and total_amount only in analytics_purchases. What is \
+asked of customers alone or of products alone needs no purchases.
+- Revenue is sum(total_amount) where status = 'completed'. Other questions need no condition on status, unless they \
+name one. Write values exactly as they are listed.
+- By month: date_trunc('month', purchased_at)::date; so for 'quarter' and 'week'. By year: extract(year FROM \
+purchased_at)::int. In 2025: extract(year FROM purchased_at) = 2025. In March 2025: purchased_at >= '2025-03-01' AND \
+purchased_at < '2025-04-01'. In the last 90 days: purchased_at >= now() - interval '90 days'.
 - specs is JSON: (specs ->> 'ram_gb')::numeric, (specs ->> 'wireless')::boolean, specs ->> 'type' = 'in-ear'. \
 weight_kg is in kilograms: 200 grams are 0.2.
 - What was paid is unit_price for a piece and total_amount for a purchase; price is today's list price. Pieces or \
-units are sum(quantity). How many customers bought is count(DISTINCT user_id). Groups are filtered with HAVING.
-- Select what is asked for and no more. LIMIT only where a number of rows is asked for."""
+units are sum(quantity). How often or how many times is count(*). How many customers bought is count(DISTINCT \
+user_id). Groups are filtered with HAVING.
+- Percentage: round(100.0 * count(*) FILTER (WHERE ...) / count(*), 1). Never, none or without: NOT EXISTS.
+- Select what is asked for and no more. LIMIT only where a number of rows is asked for, or the one with the most or \
+least."""
 _JSON = """Answer with JSON: sql, and explanation, one plain sentence that says what the query does. \
 If it is no question about this data, leave sql empty and write in explanation what you would have to know."""
 
@@ -98,6 +103,11 @@ class Asked:
         said = "".join(f"\nYou asked: {asked}\nThe person replied: {reply}" for asked, reply in self.replies)
         remark = f"\nThe query before was rejected: {self.feedback}" if self.feedback else ""
         return f"{self.question}{said}{remark}"
+
+    @property
+    def said(self) -> str:
+        """All that the person said so far, the earlier questions first."""
+        return "\n".join([*(each.question for each in self.earlier), str(self)])
 
 
 def proposal(asked: Asked, examples: Sequence[Verified], known: Known) -> tuple[Message, ...]:

@@ -1,8 +1,9 @@
 import pytest
 
-from data_agent import doubts
+from data_agent import doubts, verified
 from data_agent.samples import Known
 
+PRODUCTS = "FROM analytics_product_specs"
 KNOWN = Known(
     {
         "analytics_users.plan": ("enterprise", "free", "pro"),
@@ -29,6 +30,39 @@ KNOWN = Known(
             "SELECT sum(total_amount) FROM p WHERE extract(year FROM purchased_at) = 2025",
             "Revenue counts completed purchases only: status = 'completed'.",
         ),
+        (
+            "How many pieces were bought in 2024?",
+            "SELECT sum(quantity) FROM analytics_purchases",
+            "The question speaks of 2024, the query does not: extract(year FROM purchased_at) = 2024.",
+        ),
+        (
+            "Which brands were released first?",
+            "SELECT name FROM analytics_product_specs",
+            "The question asks for brands, the query does not: analytics_product_specs.brand.",
+        ),
+        (
+            "How many products does each category have?",
+            "SELECT s.category, count(*) FROM analytics_purchases p JOIN analytics_product_specs s ON true GROUP BY 1",
+            "The question does not speak of purchases: read analytics_product_specs alone, without a condition on "
+            "status.",
+        ),
+        (
+            "How many sign-ups were there each quarter?",
+            "SELECT extract(month FROM signed_up_at), count(*) FROM analytics_users GROUP BY 1",
+            "The question speaks of each quarter: group by date_trunc('quarter', signed_up_at)::date.",
+        ),
+        (
+            "What share of customers is on the pro plan?",
+            "SELECT count(*) FROM analytics_users WHERE plan = 'pro'",
+            "The question asks for a percentage: round(100.0 * count(*) FILTER (WHERE condition) / count(*), 1), and "
+            "the condition nowhere else.",
+        ),
+        (
+            "Which customers have no purchase?",
+            "SELECT u.name FROM analytics_users u JOIN analytics_purchases p ON p.user_id = u.id",
+            "The question asks for what there is none of: NOT EXISTS (SELECT 1 FROM the other table WHERE the key is "
+            "the same).",
+        ),
     ],
 )
 def test_what_the_query_leaves_out_is_said(question: str, sql: str, said: str) -> None:
@@ -38,7 +72,7 @@ def test_what_the_query_leaves_out_is_said(question: str, sql: str, said: str) -
 @pytest.mark.parametrize(
     ("question", "sql"),
     [
-        ("How many products weigh less than 200 grams?", "SELECT count(*) FROM s WHERE weight_kg < 0.2"),
+        ("How many products weigh less than 200 grams?", f"SELECT count(*) {PRODUCTS} WHERE weight_kg < 0.2"),
         ("Which cost more than $1,500?", "SELECT name FROM s WHERE price > 1500"),
         ("Which top 5?", "SELECT name FROM s LIMIT 5"),
         ("What was bought in March 2025?", "SELECT 1 FROM p WHERE d >= '2025-03-01' AND d < '2025-04-01'"),
@@ -50,3 +84,14 @@ def test_what_the_query_leaves_out_is_said(question: str, sql: str, said: str) -
 )
 def test_a_query_that_speaks_of_everything_is_not_doubted(question: str, sql: str) -> None:
     assert doubts.about(question, sql, KNOWN) == ()
+
+
+def test_a_question_that_goes_on_from_an_earlier_one_may_mean_its_purchases() -> None:
+    question, sql = "Which brands?", "SELECT s.brand FROM analytics_purchases p JOIN analytics_product_specs s ON true"
+    assert len(doubts.about(question, sql, KNOWN)) == 1
+    assert doubts.about(question, sql, KNOWN, f"What sold best?\n{question}") == ()
+
+
+@pytest.mark.parametrize("entry", verified.shipped(), ids=lambda entry: str(entry.question))
+def test_a_verified_query_is_not_doubted(entry: verified.Verified) -> None:
+    assert doubts.about(entry.question, entry.sql, KNOWN) == ()

@@ -35,10 +35,10 @@ def test_a_verified_question_is_nearest_to_itself(entry: verified.Verified) -> N
     [
         ("how many users per country", "How many customers are there in each country?"),
         ("Revenue by month, please!", "What is the revenue in each month?"),
-        ("top customers by spending", "Which 10 customers spent the most money?"),
+        ("top customers by spending", "Which 10 customers spent the most money, and how much?"),
         ("Show me monthly signups", "How many customers signed up each month?"),
         ("sales per brand", "What is the revenue of each brand?"),
-        ("newest products", "Which products were released most recently?"),
+        ("newest products", "Which 10 products were released most recently, and when?"),
     ],
 )
 def test_other_words_for_the_same_find_it(asked: str, found: str) -> None:
