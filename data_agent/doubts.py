@@ -8,6 +8,7 @@ to write, because "wrong" alone makes a small model write the same again.
 import re
 from collections.abc import Iterator
 
+from data_agent import wording
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
 
@@ -17,18 +18,6 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _SCALES = (1.0, 0.001, 1_000.0, 0.01, 100.0)
 _REVENUE = re.compile(r"\b(?:revenue|turnover|sales|earn(?:ed|s)?|income)\b", re.IGNORECASE)
 _OTHER_STATUS = re.compile(r"\b(?:refund|cancel|pending|status|all purchases)", re.IGNORECASE)
-# Without one of these, a question about customers or products is not about what was bought.
-_BUYING = re.compile(
-    r"\b(?:b[ou]y|bought|buyer|purchase|order|sell|sold|sale|spen[dt]|pa(?:y|id)|revenue|turnover|earn|income|refund|"
-    r"cancel|pending|complet|status|quantit|piece|unit|times|popular|custom|demand|money|bring|brought|worth|amount)",
-    re.IGNORECASE,
-)
-_ASKED = re.compile(
-    r"\b(?:which|what|how many|list(?:\s+all)?|show(?:\s+me)?(?:\s+all)?|name(?:\s+all)?|who are the)\s+"
-    r"(?:(?:of|the|our|different|distinct|single|\d+)\s+)*(?P<what>products?|customers?|users?|brands?|categor(?:y|ies)|"
-    r"countr(?:y|ies)|plans?)\b",
-    re.IGNORECASE,
-)
 # What must stand in a query that is about it.
 _ENTITIES = {
     "product": (("product_name", PRODUCT_SPECS.name), f"the products are {PRODUCT_SPECS.name}.name"),
@@ -63,8 +52,8 @@ def about(question: str, sql: str, known: Known, said: str = "") -> tuple[str, .
         *_numbers(question, sql),
         *_values(question, sql, known),
         *_revenue(question, sql),
-        *_entity(question, sql),
-        *_purchases(said or question, question, sql),
+        *_entity(question, sql, known),
+        *_purchases(said or question, question, sql, known),
         *_units(question, sql),
         *_share(question, sql),
         *_never(question, sql),
@@ -111,31 +100,32 @@ def _revenue(question: str, sql: str) -> Iterator[str]:
         yield "Revenue counts completed purchases only: status = 'completed'."
 
 
-def _entity(question: str, sql: str) -> Iterator[str]:
-    asked = _ASKED.search(question)
+def _entity(question: str, sql: str, known: Known) -> Iterator[str]:
+    asked = wording.asked_for(question, known)
     if asked is None:
         return
-    what = re.sub(r"ies$", "y", asked["what"].lower()).removesuffix("s")
-    words, where = _ENTITIES[what]
+    words, where = _ENTITIES[re.sub(r"ies$", "y", asked).removesuffix("s")]
     if not any(_selects(sql.casefold(), word) for word in words):
-        yield f"The question asks for {asked['what'].lower()}, the query does not: {where}."
+        yield f"The question asks for {asked}, the query does not: {where}."
 
 
-def _purchases(said: str, question: str, sql: str) -> Iterator[str]:
-    asked = _ASKED.search(question)
-    if asked is None or PURCHASES.name not in sql.casefold() or _BUYING.search(_ASKED.sub("", said)):
+def _purchases(said: str, question: str, sql: str, known: Known) -> Iterator[str]:
+    asked = wording.asked_for(question, known)
+    if asked is None or PURCHASES.name not in sql.casefold() or wording.speaks_of_purchases(said, known):
         return
-    own = USERS if asked["what"].lower().startswith(("customer", "user", "countr", "plan")) else PRODUCT_SPECS
+    own = USERS if asked.startswith(("customer", "user", "countr", "plan")) else PRODUCT_SPECS
     yield f"The question does not speak of purchases: read {own.name} alone, without a condition on status."
 
 
 def _units(question: str, sql: str) -> Iterator[str]:
     for found in _UNIT.finditer(question):
         unit = (found["unit"] or _ADVERBS[found["adverb"].lower()]).lower()
-        if not re.search(rf"date_trunc\s*\(\s*'{unit}|extract\s*\(\s*'?{unit}'?\s+from|to_char|date_part", sql, re.I):
+        # A year is one by its number; the third month is that of which year?
+        number = r"|extract\s*\(\s*'?year'?\s+from|date_part" if unit == "year" else ""
+        if not re.search(rf"date_trunc\s*\(\s*'{unit}|to_char{number}", sql, re.IGNORECASE):
             other = "signed_up_at" if PURCHASES.name not in sql and USERS.name in sql else "purchased_at"
             column = "release_date" if PURCHASES.name not in sql and PRODUCT_SPECS.name in sql else other
-            yield f"The question speaks of each {unit}: group by date_trunc('{unit}', {column})::date."
+            yield f"The question speaks of each {unit}: one column, date_trunc('{unit}', {column})::date."
 
 
 def _share(question: str, sql: str) -> Iterator[str]:

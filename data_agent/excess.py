@@ -1,7 +1,8 @@
 """Takes out of a query what its question does not ask for, and what small models take over from examples.
 
-A condition on completed purchases, a LIMIT, the figure beside the one that has the most. Nothing is changed where the
-words leave it open. The guard judges what comes of it, and the card says it: who wants it back says so.
+A condition on completed purchases, the purchases themselves, a LIMIT, the figure beside the one that has the most.
+Nothing is changed where the words leave it open. The guard judges what comes of it, and the card says it: who wants it
+back says so.
 """
 
 import re
@@ -9,8 +10,11 @@ from typing import Any
 
 import postgast
 
-from data_agent import conditions
-from data_agent.guard.trees import parts
+from data_agent import conditions, wording
+from data_agent.guard.trees import own_parts, parts
+from data_agent.samples import Known
+from data_agent.schema import PURCHASES, SCHEMA
+from data_agent.slips import tables
 
 # Where money is asked for, or the purchases' status, completed ones may be meant.
 _COMPLETED = re.compile(
@@ -32,7 +36,7 @@ _ONE = re.compile(
 )
 
 
-def take_out(tree: Any, said: str) -> list[str]:
+def take_out(tree: Any, said: str, known: Known) -> list[str]:
     """Change a parse tree; return what was changed, in sentences. `said` is all that the person said so far."""
     notes: list[str] = []
     if not said.strip():
@@ -40,6 +44,8 @@ def take_out(tree: Any, said: str) -> list[str]:
     select = tree.stmts[0].stmt.select_stmt
     if not _COMPLETED.search(said) and _any_status(tree):
         notes.append("Purchases of every status count now: the question does not ask for completed ones.")
+    if wording.asked_for(said, known) and not wording.speaks_of_purchases(said, known) and _without_purchases(select):
+        notes.append("analytics_purchases was taken out: the question does not speak of purchases.")
     if _has_unasked_limit(select, said):
         select.ClearField("limit_count")
         select.limit_option = postgast.pg_query_pb2.LIMIT_OPTION_DEFAULT
@@ -64,6 +70,29 @@ def _is_completed(node: Any) -> bool:
         and fields[-1].string.sval == "status"
         and node.a_expr.rexpr.a_const.sval.sval == "completed"
     )
+
+
+def _without_purchases(select: Any) -> bool:
+    """Read a table alone that is joined to the purchases, where nothing of theirs is read."""
+    if len(select.from_clause) != 1 or select.from_clause[0].WhichOneof("node") != "join_expr":
+        return False
+    (item,) = select.from_clause
+    names = dict(tables([item]))
+    others = [name for name, table in names.items() if table != PURCHASES.name]
+    if len(names) != 2 or len(others) != 1 or item.join_expr.jointype != postgast.pg_query_pb2.JOIN_INNER:
+        return False
+    (other,) = others
+    columns = [each for each in own_parts(select) if each.DESCRIPTOR.name == "ColumnRef"]
+    joining = [each for each in own_parts(item) if each.DESCRIPTOR.name == "ColumnRef"]
+    read = [[field.string.sval for field in column.fields] for column in columns if column not in joining]
+    own = SCHEMA[names[other]].column_names if names[other] in SCHEMA else ()
+    outputs = {target.res_target.name for target in select.target_list}
+    if not all(path[0] == other if len(path) > 1 else path[0] in own or path[0] in outputs for path in read):
+        return False
+    left = item.join_expr.larg if other in dict(tables([item.join_expr.larg])) else item.join_expr.rarg
+    alone = type(left).FromString(left.SerializeToString())
+    item.CopyFrom(alone)
+    return True
 
 
 def _has_unasked_limit(select: Any, said: str) -> bool:

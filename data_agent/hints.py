@@ -64,7 +64,11 @@ def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
         return Mended(sql)
     if not tree.stmts:
         return Mended(sql)
-    notes = [*slips.correct(tree), *measures.correct(tree, question, known), *excess.take_out(tree, said or question)]
+    notes = [
+        *slips.correct(tree),
+        *measures.correct(tree, question, known),
+        *excess.take_out(tree, said or question, known),
+    ]
     problems: list[str] = []
     for column, constant in _compared(tree):
         values = known.of_column(column)

@@ -1,0 +1,44 @@
+"""What the words of a question say about the tables it needs. English; other languages say nothing here."""
+
+import re
+
+from data_agent.samples import Known
+from data_agent.schema import PRODUCT_SPECS
+
+_ASKED = re.compile(
+    r"\b(?:which|what|how many|list(?:\s+all)?|show(?:\s+me)?(?:\s+all)?|name(?:\s+all)?|who are the)\s+"
+    r"(?:(?:of|the|our|different|distinct|single|\d+)\s+)*(?P<what>products?|customers?|users?|brands?|categor(?:y|ies)|"
+    r"countr(?:y|ies)|plans?)\b",
+    re.IGNORECASE,
+)
+_BEGUN = re.compile(
+    r"\b(?:which|how many)\s+"
+    r"(?P<what>(?:(?!(?:of|with|in|from|for|on|at|by|did|do|does|are|were|was|is|have|has)\b)[\w-]+\s*){1,3})",
+    re.IGNORECASE,
+)
+_BUYING = re.compile(
+    r"\b(?:b[ou]y|bought|purchase|order|sell|sold|sale|spen[dt]|pa(?:y|id)|revenue|turnover|earn|income|refund|cancel|"
+    r"pending|complet|status|quantit|piece|unit|times|popular|demand|money|bring|brought|worth|amount)",
+    re.IGNORECASE,
+)
+_CUSTOMERS = re.compile(r"\b(?:customer|user|client|people|country|countries|plan|subscri|sign)", re.IGNORECASE)
+_PRODUCTS = re.compile(r"\b(?:product|brand|categor|rating|price|cost|weigh|release)", re.IGNORECASE)
+
+
+def asked_for(question: str, known: Known) -> str | None:
+    """Return what is asked for: "products" in "Which products are new?" and "How many tablets?"; None if not clear."""
+    found = _ASKED.search(question)
+    if found:
+        return found["what"].lower()
+    begun = _BEGUN.search(question)
+    named = known.mentioned(begun["what"]) if begun else []
+    return "products" if any(column.startswith(f"{PRODUCT_SPECS.name}.") for column, _ in named) else None
+
+
+def speaks_of_purchases(said: str, known: Known) -> bool:
+    """Whether purchases may be meant: by a word for them, or because customers and products are both spoken of."""
+    if _BUYING.search(said):
+        return True
+    named = {column.partition(".")[0] for column, _ in known.mentioned(said)}
+    products = _PRODUCTS.search(said) or PRODUCT_SPECS.name in named
+    return bool(products and (_CUSTOMERS.search(said) or named - {PRODUCT_SPECS.name}))
