@@ -1,8 +1,8 @@
 """Mends and explains what a model's query gets wrong: values that are not in the tables, and PostgreSQL's errors.
 
 Small models write 'Pro' for 'pro' and 'USA' for 'United States', and get no error for it, only no rows. Which values
-a column has is known (`data_agent.samples`), so a clear slip is corrected, and said; another value is a problem that
-the model is told.
+a column has is known (`data_agent.samples`), so a clear slip is corrected, and said; a value of another column is
+looked for there; any other value is a problem that the model is told.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from typing import Any
 import postgast
 from google.protobuf.message import DecodeError
 
-from data_agent import excess, measures, samples, slips
+from data_agent import excess, measures, periods, samples, slips
 from data_agent.guard.trees import parts
 from data_agent.samples import Known
+from data_agent.schema import PRODUCT_SPECS, SCHEMA
 
 # Long texts nest deeply, and the parser's stack is the thread's.
 _MAX_LENGTH = 4_000
@@ -64,43 +65,65 @@ def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
         return Mended(sql)
     if not tree.stmts:
         return Mended(sql)
-    notes = [
-        *slips.correct(tree),
-        *measures.correct(tree, question, known),
-        *excess.take_out(tree, said or question, known),
-    ]
+    notes = [*slips.correct(tree), *periods.correct(tree), *measures.correct(tree, question, known)]
+    notes += excess.take_out(tree, said or question, known)
     problems: list[str] = []
-    for column, constant in _compared(tree):
-        values = known.of_column(column)
-        value = constant.sval.sval
+    for node, column, constant in list(_compared(tree)):
+        name, value = _last(column), constant.sval.sval
+        values = known.of_column(name)
         if not values or value in values:
             continue
         meant = samples.nearest(value, values)
         if meant is not None:
             constant.sval.sval = meant
             notes.append(f"“{value}” was changed to “{meant}”, as the data has it.")
-        elif len(values) <= samples.FEW:
-            problems.append(f"No row has {column} = '{value}'; the values are {', '.join(values)}.")
+        elif (other := known.column_of(value)) is not None and _compare_with(node, column, *other):
+            notes.append(f"“{value}” is no {name}: it is looked for in {other[0]} now.")
         else:
-            problems.append(f"No row has {column} = '{value}'.")
+            listed = f"; the values are {', '.join(values)}" if len(values) <= samples.FEW else ""
+            problems.append(f"No row has {name} = '{value}'{listed}.")
     if not notes:
         return Mended(sql, (), tuple(dict.fromkeys(problems)))
     return Mended(postgast.deparse(tree), tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(problems)))
 
 
-def _compared(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the columns that are compared for being equal, each with the constant text."""
-    for message in parts(tree):
-        if message.DESCRIPTOR.name != "A_Expr" or not message.name or message.name[-1].string.sval not in _EQUAL:
+def _compared(tree: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield the comparisons for being equal, each with its column and a constant text."""
+    for node in parts(tree):
+        if node.DESCRIPTOR.name != "Node" or node.WhichOneof("node") != "a_expr":
+            continue
+        message = node.a_expr
+        if not message.name or message.name[-1].string.sval not in _EQUAL:
             continue
         for one, other in ((message.lexpr, message.rexpr), (message.rexpr, message.lexpr)):
-            if one.WhichOneof("node") != "column_ref":
+            if one.WhichOneof("node") != "column_ref" or not _last(one):
                 continue
-            fields = one.column_ref.fields
-            if not fields or fields[-1].WhichOneof("node") != "string":
-                continue
-            column = fields[-1].string.sval
             others = list(other.list.items) if other.WhichOneof("node") == "list" else [other]
             for each in others:
                 if each.WhichOneof("node") == "a_const" and each.a_const.WhichOneof("val") == "sval":
-                    yield column, each.a_const
+                    yield node, one, each.a_const
+
+
+def _last(column: Any) -> str:
+    """Return a column's name without its table's; empty for `*`."""
+    fields = column.column_ref.fields
+    return str(fields[-1].string.sval) if fields and fields[-1].WhichOneof("node") == "string" else ""
+
+
+def _compare_with(node: Any, column: Any, owner: str, value: str) -> bool:
+    """Compare with the column, named with its table, that has the value; return whether that can be done."""
+    table, _, name = owner.partition(".")
+    if node.a_expr.rexpr.WhichOneof("node") != "a_const" or node.a_expr.name[-1].string.sval != "=":
+        return False
+    if _last(column) in SCHEMA[table].column_names:
+        column.column_ref.fields[-1].string.sval = name
+        node.a_expr.rexpr.a_const.sval.sval = value
+        return True
+    if _last(column) != "product_name" or table != PRODUCT_SPECS.name:
+        return False
+    text = f"SELECT 1 WHERE 1 IN (SELECT name FROM {table} WHERE {name} = 'x')"
+    made = postgast.parse(text).stmts[0].stmt.select_stmt.where_clause
+    made.sub_link.testexpr.CopyFrom(column)
+    made.sub_link.subselect.select_stmt.where_clause.a_expr.rexpr.a_const.sval.sval = value
+    node.CopyFrom(made)
+    return True

@@ -68,6 +68,13 @@ class Known:
         # Customers have names too, which are not read here.
         return found[0] if len(found) == 1 and name != "name" else ()
 
+    def column_of(self, value: str) -> tuple[str, str] | None:
+        """Return the one column, as "table.column", that has a value, and the value as the data has it."""
+        found = [
+            (column, meant) for column, values in self.values.items() if (meant := nearest(value, values)) is not None
+        ]
+        return found[0] if len(found) == 1 else None
+
     def mentioned(self, question: str, at_most: int = 6) -> list[tuple[str, str]]:
         """Return the values, each with its column, that a question seems to speak of."""
         words = set(_words(question))

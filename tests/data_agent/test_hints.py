@@ -1,3 +1,4 @@
+import postgast
 import pytest
 
 from data_agent import guard, hints
@@ -73,3 +74,24 @@ def test_postgresqls_errors_come_with_what_to_do() -> None:
     assert "HAVING" in hints.advice(error)
     assert "nullif" in hints.advice("PostgreSQL: division by zero.")
     assert hints.advice("Only SELECT is allowed, not delete.") == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "meant"),
+    [
+        (
+            "SELECT avg(unit_price) FROM analytics_purchases WHERE product_name = 'laptop'",
+            "SELECT avg(unit_price) FROM analytics_purchases WHERE product_name IN "
+            "(SELECT name FROM analytics_product_specs WHERE category = 'Laptops')",
+        ),
+        (
+            "SELECT count(*) FROM analytics_users u WHERE u.country = 'Pro'",
+            "SELECT count(*) FROM analytics_users u WHERE u.plan = 'pro'",
+        ),
+    ],
+)
+def test_a_value_of_another_column_is_looked_for_there(sql: str, meant: str) -> None:
+    mended = hints.mend(sql, KNOWN)
+    assert mended.sql == postgast.deparse(postgast.parse(meant))
+    assert mended.problems == ()
+    assert "it is looked for in" in mended.notes[0]
