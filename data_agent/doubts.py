@@ -34,6 +34,7 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _ADVERBS = {"yearly": "year", "quarterly": "quarter", "monthly": "month", "weekly": "week", "daily": "day"}
+_TIMES = re.compile(r"\b(\d+)\s+(?:times|purchases|orders)\b", re.IGNORECASE)
 _SHARE = re.compile(r"\b(?:percent|percentage|share|proportion|fraction)\b|%", re.IGNORECASE)
 _NEVER = re.compile(
     r"\b(?:never|without any|have no|has no|had no|not (?:a single|any|one|been|be|yet))\b", re.IGNORECASE
@@ -55,6 +56,7 @@ def about(question: str, sql: str, known: Known, said: str = "") -> tuple[str, .
         *_entity(question, sql, known),
         *_purchases(said or question, question, sql, known),
         *_units(question, sql),
+        *_times(question, sql),
         *_share(question, sql),
         *_never(question, sql),
     )
@@ -126,6 +128,15 @@ def _units(question: str, sql: str) -> Iterator[str]:
             other = "signed_up_at" if PURCHASES.name not in sql and USERS.name in sql else "purchased_at"
             column = "release_date" if PURCHASES.name not in sql and PRODUCT_SPECS.name in sql else other
             yield f"The question speaks of each {unit}: one column, date_trunc('{unit}', {column})::date."
+
+
+def _times(question: str, sql: str) -> Iterator[str]:
+    for number in _TIMES.findall(question):
+        if re.search(rf"\bquantity\s*[<>=]+\s*{number}\b", sql, re.IGNORECASE):
+            yield (
+                f"{number} times is a number of purchases, not their quantity: a sub-query with GROUP BY and HAVING "
+                f"count(*) compared with {number}, and outside of it what is asked for."
+            )
 
 
 def _share(question: str, sql: str) -> Iterator[str]:

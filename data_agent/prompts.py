@@ -141,7 +141,7 @@ def repair(messages: tuple[Message, ...], answer: str, problem: str) -> tuple[Me
     return (
         *messages,
         Message("assistant", answer[:4_000]),
-        Message("user", f"{question}\nThat query cannot be used: {problem} Write it again without this."),
+        Message("user", f"{question}\nThat query cannot be used: {problem} Write a corrected query."),
     )
 
 

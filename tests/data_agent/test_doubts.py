@@ -52,6 +52,12 @@ KNOWN = Known(
             "The question speaks of each quarter: one column, date_trunc('quarter', signed_up_at)::date.",
         ),
         (
+            "Which customers ordered more than 7 times?",
+            "SELECT user_id FROM analytics_purchases WHERE quantity > 7",
+            "7 times is a number of purchases, not their quantity: a sub-query with GROUP BY and HAVING count(*) "
+            "compared with 7, and outside of it what is asked for.",
+        ),
+        (
             "What share of customers is on the pro plan?",
             "SELECT count(*) FROM analytics_users WHERE plan = 'pro'",
             "The question asks for a percentage: round(100.0 * count(*) FILTER (WHERE condition) / count(*), 1), and "

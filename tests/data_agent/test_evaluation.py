@@ -10,9 +10,10 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from data_agent import evaluation, execution, guard, verified
+from data_agent import doubts, evaluation, execution, guard, hints, samples, verified
 from data_agent.demo_data import DemoData
 from data_agent.evaluation import same
+from data_agent.hints import Mended
 
 
 async def test_the_shipped_questions_have_queries_that_run_and_say_something(analytics: DemoData) -> None:
@@ -27,6 +28,17 @@ async def test_the_shipped_questions_have_queries_that_run_and_say_something(ana
         assert verdict.allowed, (case.question, verdict.reasons)
         result = await execution.run(verdict.sql, personal=True)
         assert not result.cut
+
+
+async def test_what_people_wrote_for_a_question_is_neither_changed_nor_doubted(analytics: DemoData) -> None:
+    samples.forget()
+    known = await samples.known()
+    written = [(entry.question, entry.sql) for entry in verified.shipped()]
+    for path in (evaluation.QUESTIONS, evaluation.HELD_OUT):
+        written += [(case.question, case.gold_sql) for case in evaluation.read(path)]
+    for question, sql in written:
+        assert hints.mend(sql, known, question) == Mended(sql), question
+        assert doubts.about(question, sql, known) == (), question
 
 
 GOLD = [("Germany", "12.50"), ("Japan", "7.25"), ("Japan", "7.25")]

@@ -333,6 +333,14 @@ class TestDrafting:
         step = await proposals.propose(person, "agent:atlantis")
         assert "country = 'Germany'" in step.sql
 
+    async def test_of_doubtful_queries_the_least_doubtful_one_is_proposed_with_its_doubts(self, person: Person) -> None:
+        step = await proposals.propose(person, "agent:doubtful What share joined in 2024?")
+        assert (step.state, step.source) == (State.PROPOSED, "model")
+        assert "AS second" in step.sql
+        said = [warning for warning in step.verdict["warnings"] if warning.startswith("The question")]
+        assert len(said) == 1
+        assert "asks for a percentage" in said[0]
+
     async def test_prose_around_a_query_does_no_harm(self, person: Person) -> None:
         step = await proposals.propose(person, "agent:prose")
         assert (step.state, step.source, step.explanation) == (State.PROPOSED, "model", "Sure! This counts them:")
