@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -24,6 +25,6 @@ async def remaining(request: HttpRequest) -> JsonResponse:
     except (DatabaseError, InterfaceError):
         left = None
     if left is None:
-        error = {"code": "unknown_budget", "message": "What is left of the budget is not known right now."}
+        error = {"code": "unknown_budget", "message": gettext("What is left of the budget is not known right now.")}
         return JsonResponse({"error": error}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     return JsonResponse(asdict(left))

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission, User
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -38,12 +39,15 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
         signing.loads(token, salt=_SALT, max_age=LINK_AGE)
     except signing.BadSignature:
         return _refuse(
-            "This demo link is not valid, or older than a day. Run `make run` (or `manage.py up`) once more, while the "
-            "system runs: it prints a fresh one."
+            gettext(
+                "This demo link is not valid, or older than a day. Run `make run` (or `manage.py up`) once more, while "
+                "the system runs: it prints a fresh one."
+            )
         )
     analyst = _analyst()
     if analyst.has_usable_password() or not analyst.is_active:
-        return _refuse(f"There is an account named {USERNAME!r} that is not the demo's. Sign in at /admin/ instead.")
+        sentence = gettext("There is an account named '%(name)s' that is not the demo's. Sign in at /admin/ instead.")
+        return _refuse(sentence % {"name": USERNAME})
     login(request, analyst, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("/data-agent/")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext, gettext_noop
 
 from config.embedded import fetching
 from config.embedded.progress import Progress
@@ -21,16 +22,20 @@ log = structlog.get_logger(__name__)
 
 _START_SECONDS = 10.0
 _PURPOSES = {
-    "chat": "Answers in both chats",
-    "sql": "SQL and answers of the data agent",
-    "summary": "Summaries of long chats",
-    "categorise": "Categories of questions",
+    "chat": gettext_noop("Answers in both chats"),
+    "sql": gettext_noop("SQL and answers of the data agent"),
+    "summary": gettext_noop("Summaries of long chats"),
+    "categorise": gettext_noop("Categories of questions"),
 }
 _QUALITY = {
-    (SMALL, "sql"): "Cannot write SQL: the data agent offers the nearest of its verified questions instead.",
-    (SMALL, ""): "Answers fast, and gets facts wrong.",
-    (BETTER, "sql"): "Writes correct simple SQL. Every query is checked and approved before it runs, as always.",
-    (BETTER, ""): "Answers better than the small model, and more slowly.",
+    (SMALL, "sql"): gettext_noop(
+        "Cannot write SQL: the data agent offers the nearest of its verified questions instead."
+    ),
+    (SMALL, ""): gettext_noop("Answers fast, and gets facts wrong."),
+    (BETTER, "sql"): gettext_noop(
+        "Writes correct simple SQL. Every query is checked and approved before it runs, as always."
+    ),
+    (BETTER, ""): gettext_noop("Answers better than the small model, and more slowly."),
 }
 
 
@@ -64,9 +69,9 @@ def now_serving() -> list[Serving]:
     """Return what serves each purpose: its chain's providers, the local one by its model's name."""
     return [
         Serving(
-            _PURPOSES.get(purpose, purpose),
-            ", else ".join((_local_name(purpose) or name) if name == "local" else name for name in chain),
-            _quality(purpose) if chain[0] == "local" else "",
+            gettext(_PURPOSES.get(purpose, purpose)),
+            gettext(", else ").join((_local_name(purpose) or name) if name == "local" else name for name in chain),
+            gettext(_quality(purpose)) if chain[0] == "local" else "",
         )
         for purpose, chain in settings.LLM_CHAINS.items()
     ]
@@ -88,19 +93,25 @@ def offer() -> Offer:
     folder = _folder()
     if folder is None:
         return Offer(
-            "This site was not started by `make run`, so it runs no local model of its own. Where it was started, set "
-            "LLM_CHAT and LLM_SQL to a provider, or LLM_LOCAL_URL to a server with a better model."
+            gettext(
+                "This site was not started by `make run`, so it runs no local model of its own. Where it was started, "
+                "set LLM_CHAT and LLM_SQL to a provider, or LLM_LOCAL_URL to a server with a better model."
+            )
         )
     environment = settings.ENVIRONMENT
     if not environment.local_model_named:
-        return Offer("No local model is in use here: the settings LLM_CHAT and LLM_SQL name other providers.")
+        return Offer(gettext("No local model is in use here: the settings LLM_CHAT and LLM_SQL name other providers."))
     if environment.llm_local_model is not None:
         return Offer(
-            "`make run` serves the file that LLM_LOCAL_MODEL names. Remove that setting to use this model instead.",
+            gettext(
+                "`make run` serves the file that LLM_LOCAL_MODEL names. Remove that setting to use this model instead."
+            ),
             remark=environment.llm_local_remark,
         )
     if not environment.llm_local_name:
-        return Offer("The local model's server was not started by `make run`: LLM_LOCAL_URL leads to another one.")
+        return Offer(
+            gettext("The local model's server was not started by `make run`: LLM_LOCAL_URL leads to another one.")
+        )
     progress = fetching.progress(folder)
     return Offer(
         fetched=(folder / CODER.file_name).is_file(),

@@ -8,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -24,7 +25,7 @@ def for_staff(view: View) -> View:
         if not request.user.is_authenticated:
             return redirect_to_login("/models/")
         if not (request.user.is_active and request.user.is_staff):
-            raise PermissionDenied("Only staff may see and change which models are here.")
+            raise PermissionDenied(gettext("Only staff may see and change which models are here."))
         return view(request)
 
     return guarded
@@ -56,7 +57,9 @@ def progress(request: HttpRequest) -> JsonResponse:
 def fetch(request: HttpRequest) -> HttpResponse:
     """Begin to fetch the better model."""
     if local_models.offer().why_not or not local_models.start_fetch():
-        messages.error(request, "The fetch could not be started. Its last words are in models/fetch.log, in the data.")
+        messages.error(
+            request, gettext("The fetch could not be started. Its last words are in models/fetch.log, in the data.")
+        )
     return redirect("models")
 
 
@@ -65,5 +68,5 @@ def fetch(request: HttpRequest) -> HttpResponse:
 def cancel(request: HttpRequest) -> HttpResponse:
     """Stop fetching. What has arrived stays."""
     if not local_models.cancel_fetch():
-        messages.info(request, "Nothing was being fetched.")
+        messages.info(request, gettext("Nothing was being fetched."))
     return redirect("models")

@@ -21,6 +21,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from config import database, patience
@@ -86,7 +87,9 @@ async def _knock() -> None:
 
 def _without_database() -> HttpResponse:
     # Made without the request: who asks stands in the database.
-    sentence = "PostgreSQL does not answer, so nobody can be let in. Ask /readyz from this machine how the servers are."
+    sentence = gettext(
+        "PostgreSQL does not answer, so nobody can be let in. Ask /readyz from this machine how the servers are."
+    )
     response = HttpResponse(
         render_to_string("500.html", {"message": sentence}), status=HTTPStatus.SERVICE_UNAVAILABLE.value
     )
@@ -99,7 +102,7 @@ def home(request: HttpRequest) -> TemplateResponse:
     """Show what stands in all servers, as far as this operator may see it."""
     panels = [panel for panel in PANELS if request.user.has_perm(panel.permission)]
     if not panels:
-        raise PermissionDenied("Ask an administrator for the permission to view questions or model calls.")
+        raise PermissionDenied(gettext("Ask an administrator for the permission to view questions or model calls."))
     for panel in panels:
         panel.begin()
     context = {

@@ -12,10 +12,12 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from redis.exceptions import RedisError
 
+from config.texts import written
 from config.visitors import visitor_of
 from kafka_chat import own_data as kafka_data
 from kafka_chat.models import ChatMessage as Question
@@ -30,9 +32,11 @@ from ws_chat.own_data import StillWritten
 log = structlog.get_logger(__name__)
 
 _AWAY = (Away, RedisError, DatabaseError, InterfaceError)
-_NOT_NOW = "That is not possible at the moment. Please try again in a few seconds."
-_STILL_WRITTEN = "An answer is still being written, so nothing was deleted. Please try again in a few seconds."
-_NOT_SURE = "Tick the box first: what is deleted cannot be brought back."
+_NOT_NOW = gettext_noop("That is not possible at the moment. Please try again in a few seconds.")
+_STILL_WRITTEN = gettext_noop(
+    "An answer is still being written, so nothing was deleted. Please try again in a few seconds."
+)
+_NOT_SURE = gettext_noop("Tick the box first: what is deleted cannot be brought back.")
 # Rows that one step of a download reads.
 _AT_ONCE = 100
 _in_json = DjangoJSONEncoder(ensure_ascii=False).encode
@@ -71,7 +75,10 @@ async def erase(request: HttpRequest) -> HttpResponse:
         log.warning("a visitor's chats were not deleted", error=type(error).__name__)
         return await sync_to_async(_page)(request, _NOT_NOW, 503)
     log.info("a visitor's chats were deleted", rows=deleted)
-    messages.success(request, f"Deleted: {deleted} {'question' if deleted == 1 else 'questions'} with all answers.")
+    sentence = ngettext(
+        "Deleted: %(count)s question with all answers.", "Deleted: %(count)s questions with all answers.", deleted
+    )
+    messages.success(request, sentence % {"count": written(deleted)})
     return redirect("own-data")
 
 
@@ -80,7 +87,7 @@ def _page(request: HttpRequest, problem: str = "", status: int = 200) -> HttpRes
     context = {
         "kafka_questions": Question.objects.filter(session_id=visitor).count(),
         "ws_questions": Run.objects.filter(visitor_id=visitor).count(),
-        "problem": problem,
+        "problem": gettext(problem),
     }
     return render(request, "own_data.html", context, status=status)
 

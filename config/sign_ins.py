@@ -22,6 +22,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext, ngettext
 
 from config import addresses
 from llm.shared_state import SHARED, Away, Script
@@ -76,9 +77,19 @@ class TooManyAttempts(Exception):
 
     def __init__(self, wait: float) -> None:
         self.wait = max(1, math.ceil(wait))
-        minutes = math.ceil(self.wait / 60)
-        words = f"{minutes} minutes" if self.wait > 90 else f"{self.wait} second{'' if self.wait == 1 else 's'}"
-        super().__init__(f"There were too many attempts to sign in. Please wait {words}, then try again.")
+        if self.wait > 90:
+            count = math.ceil(self.wait / 60)
+            sentence = gettext(
+                "There were too many attempts to sign in. Please wait %(count)s minutes, then try again."
+            )
+        else:
+            count = self.wait
+            sentence = ngettext(
+                "There were too many attempts to sign in. Please wait %(count)s second, then try again.",
+                "There were too many attempts to sign in. Please wait %(count)s seconds, then try again.",
+                count,
+            )
+        super().__init__(sentence % {"count": count})
 
 
 @dataclass(frozen=True, slots=True)

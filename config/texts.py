@@ -3,6 +3,7 @@
 import re
 from typing import Annotated
 
+from django.utils.formats import number_format
 from pydantic import AfterValidator, StringConstraints
 
 MAX_LENGTH = 4000
@@ -10,6 +11,11 @@ MAX_LENGTH = 4000
 MAX_COMMENT = 1000
 # What PostgreSQL's text cannot hold (NUL, lone surrogates), and other control characters but tab and line ends.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def written(number: int) -> str:
+    """Return a whole number as people write it in the language that is active."""
+    return number_format(number, force_grouping=True)
 
 
 def _storable(value: str) -> str:

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
@@ -21,7 +22,7 @@ from config.visitors import visitor_of
 from kafka_chat import admission, forms, questions
 from kafka_chat.models import ChatMessage as Question
 from kafka_chat.refusals import EXPECTED, TRY_AGAIN, Refusal, refusal_of
-from kafka_chat.states import describe
+from kafka_chat.states import describe, told
 from llm import markdown
 from llm.models import Profile
 from ws_chat import transcript
@@ -103,24 +104,24 @@ def _page(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for an address that leads nowhere."""
-    return _problem(request, HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+    return _problem(request, HTTPStatus.NOT_FOUND, "not_found", gettext("There is nothing at this address."))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for what this visitor may not see; the exception's text, where it has one, says why."""
-    sentence = str(exception) or "Sign in with an account that may see this page, then open it again."
+    sentence = str(exception) or gettext("Sign in with an account that may see this page, then open it again.")
     return _problem(request, HTTPStatus.FORBIDDEN, "forbidden", sentence)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer for a form whose CSRF token is missing or out of date."""
-    sentence = "This page is out of date, or cookies are blocked. Reload the page, then send it again."
+    sentence = gettext("This page is out of date, or cookies are blocked. Reload the page, then send it again.")
     return _problem(request, HTTPStatus.FORBIDDEN, "csrf", sentence, template="403_csrf.html")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer for a fault of ours. Nothing here may ask a database: it may be the cause."""
-    sentence = "Please try again in a moment. What happened is in the server's log."
+    sentence = gettext("Please try again in a moment. What happened is in the server's log.")
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     if _wants_json(request):
         return _as_json(status, "server_error", sentence)
@@ -129,7 +130,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def database_away(request: HttpRequest) -> HttpResponse:
     """Answer for what needs PostgreSQL while that does not answer. Nothing here may ask it."""
-    sentence = "Nothing can be stored or looked up right now. Please try again in a few seconds."
+    sentence = gettext("Nothing can be stored or looked up right now. Please try again in a few seconds.")
     status = HTTPStatus.SERVICE_UNAVAILABLE
     if _wants_json(request):
         response: HttpResponse = _as_json(status, "database_away", sentence)
@@ -154,7 +155,7 @@ def _as_json(status: HTTPStatus, code: str, sentence: str) -> JsonResponse:
 
 
 def _of_question(row: Question) -> Exchange:
-    seen = describe(row)
+    seen = told(describe(row))
     known: dict[str, Any] = {name: seen[name] for name in ("error", "provider", "model", "fallback")}
     state = row.status if row.status in ("answered", "failed", "stopped") else "pending"
     return Exchange(
@@ -183,7 +184,7 @@ def _of_run(row: Run) -> Exchange:
         comment=row.comment,
         state=states.get(row.status, row.status),
         html=_trusted(markdown.render(row.answer)),
-        error=row.error,
+        error=gettext(row.error),
         provider=row.provider,
         model=row.model,
         fallback=row.fallback,

@@ -13,6 +13,7 @@ import structlog
 from channels.db import database_sync_to_async
 from confluent_kafka import Message
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext_noop
 
 from config.observability import tracing
 from kafka_chat import metrics, topics
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 # Bad code must not drain a topic into the dead letters.
 MAX_IN_A_ROW = 20
-UNREADABLE = "Your question could not be read on its way to the model. Please ask again."
+UNREADABLE = gettext_noop("Your question could not be read on its way to the model. Please ask again.")
 # What the headers of a dead letter have besides the message's own.
 ORIGIN = ("dead_topic", "dead_partition", "dead_offset", "dead_error")
 _PAUSE = 1.0

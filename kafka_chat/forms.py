@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from django.utils.translation import gettext, gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text, written
 
 # Seconds; proxies commonly cut a request that is silent for 30.
 MAX_WAIT = 25
@@ -31,14 +32,17 @@ class InvalidInput(Exception):
 
 
 _SENTENCES = {
-    "string_too_short": ("empty_message", "The message is empty. Please write something."),
+    "string_too_short": ("empty_message", gettext_noop("The message is empty. Please write something.")),
     "string_too_long": (
         "message_too_long",
-        f"The message has more than {MAX_LENGTH:,} characters. Please shorten it.",
+        gettext_noop("The message has more than %(most)s characters. Please shorten it."),
     ),
-    "value_error": ("unreadable_characters", "The message has control characters in it. Please type it again."),
-    "missing": ("no_message", 'The request has no "message". Send {"message": "…"}.'),
-    "string_type": ("no_message", 'The "message" must be a text. Send {"message": "…"}.'),
+    "value_error": (
+        "unreadable_characters",
+        gettext_noop("The message has control characters in it. Please type it again."),
+    ),
+    "missing": ("no_message", gettext_noop('The request has no "message". Send {"message": "…"}.')),
+    "string_type": ("no_message", gettext_noop('The "message" must be a text. Send {"message": "…"}.')),
 }
 
 
@@ -55,7 +59,7 @@ def read_ask(body: bytes) -> AskForm:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidInput("not_utf8", "The request is not UTF-8 text.") from None
+        raise InvalidInput("not_utf8", gettext("The request is not UTF-8 text.")) from None
     try:
         return AskForm.model_validate_json(text)
     except ValidationError as error:
@@ -81,8 +85,9 @@ def read_page_form(fields: Mapping[str, str]) -> tuple[AskForm, str | None]:
 def _in_words(error: ValidationError) -> InvalidInput:
     first: Any = error.errors(include_input=False, include_url=False)[0]
     if first["type"] in _SENTENCES and first["loc"] == ("message",):
-        return InvalidInput(*_SENTENCES[first["type"]])
-    return InvalidInput("invalid_json", 'The request is not the expected JSON. Send {"message": "…"}.')
+        code, sentence = _SENTENCES[first["type"]]
+        return InvalidInput(code, gettext(sentence) % {"most": written(MAX_LENGTH)})
+    return InvalidInput("invalid_json", gettext('The request is not the expected JSON. Send {"message": "…"}.'))
 
 
 class StopForm(BaseModel):
@@ -101,7 +106,8 @@ def read_stop(body: bytes) -> StopForm:
     try:
         return StopForm.model_validate_json(body or b"{}")
     except ValidationError:
-        raise InvalidInput("invalid_stop", 'The request is not the expected JSON. Send {"seen": 12} or {}.') from None
+        sentence = gettext('The request is not the expected JSON. Send {"seen": 12} or {}.')
+        raise InvalidInput("invalid_stop", sentence) from None
 
 
 class RateForm(BaseModel):
@@ -116,9 +122,12 @@ class RateForm(BaseModel):
 _ABOUT_COMMENTS = {
     "string_too_long": (
         "message_too_long",
-        f"The comment has more than {MAX_COMMENT:,} characters. Please shorten it.",
+        gettext_noop("The comment has more than %(most)s characters. Please shorten it."),
     ),
-    "value_error": ("unreadable_characters", "The comment has control characters in it. Please type it again."),
+    "value_error": (
+        "unreadable_characters",
+        gettext_noop("The comment has control characters in it. Please type it again."),
+    ),
 }
 
 
@@ -129,8 +138,10 @@ def read_rating(body: bytes) -> RateForm:
     except ValidationError as error:
         first: Any = error.errors(include_input=False, include_url=False)[0]
     if first["loc"] == ("comment",) and first["type"] in _ABOUT_COMMENTS:
-        raise InvalidInput(*_ABOUT_COMMENTS[first["type"]])
-    raise InvalidInput("invalid_rating", 'The request is not the expected JSON. Send {"rating": "up", "comment": "…"}.')
+        code, sentence = _ABOUT_COMMENTS[first["type"]]
+        raise InvalidInput(code, gettext(sentence) % {"most": written(MAX_COMMENT)})
+    sentence = gettext('The request is not the expected JSON. Send {"rating": "up", "comment": "…"}.')
+    raise InvalidInput("invalid_rating", sentence)
 
 
 def read_idempotency_key(value: str | None) -> str | None:
@@ -138,7 +149,9 @@ def read_idempotency_key(value: str | None) -> str | None:
     if value is None:
         return None
     if not re.fullmatch(r"[\x21-\x7e]{1,128}", value):
-        raise InvalidInput("invalid_idempotency_key", "The Idempotency-Key must be 1 to 128 visible ASCII characters.")
+        raise InvalidInput(
+            "invalid_idempotency_key", gettext("The Idempotency-Key must be 1 to 128 visible ASCII characters.")
+        )
     return value
 
 
@@ -147,7 +160,7 @@ def read_message_id(value: str | None) -> uuid.UUID:
     try:
         return uuid.UUID(value or "")
     except ValueError:
-        raise InvalidInput("invalid_message_id", "The message_id is missing or is no UUID.") from None
+        raise InvalidInput("invalid_message_id", gettext("The message_id is missing or is no UUID.")) from None
 
 
 def read_wait(value: str | None) -> float:
@@ -155,7 +168,8 @@ def read_wait(value: str | None) -> float:
     if value is None:
         return 0
     if not re.fullmatch(r"[0-9]{1,2}", value) or int(value) > MAX_WAIT:
-        raise InvalidInput("invalid_wait", f"The wait must be a whole number of seconds from 0 to {MAX_WAIT}.")
+        sentence = gettext("The wait must be a whole number of seconds from 0 to %(most)s.")
+        raise InvalidInput("invalid_wait", sentence % {"most": MAX_WAIT})
     return int(value)
 
 
@@ -166,7 +180,8 @@ def read_cursor(value: str | None) -> uuid.UUID | None:
     try:
         return uuid.UUID(value)
     except ValueError:
-        raise InvalidInput("invalid_cursor", 'The cursor is none of ours. Use the "next" of the page before.') from None
+        sentence = gettext('The cursor is none of ours. Use the "next" of the page before.')
+        raise InvalidInput("invalid_cursor", sentence) from None
 
 
 def read_limit(value: str | None) -> int:
@@ -174,7 +189,8 @@ def read_limit(value: str | None) -> int:
     if value is None:
         return PAGE
     if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= MAX_PAGE:
-        raise InvalidInput("invalid_limit", f"The limit must be a whole number from 1 to {MAX_PAGE}.")
+        sentence = gettext("The limit must be a whole number from 1 to %(most)s.")
+        raise InvalidInput("invalid_limit", sentence % {"most": MAX_PAGE})
     return int(value)
 
 
@@ -188,5 +204,7 @@ def read_after(header: str | None, parameter: str | None) -> int:
     if not value:
         return 0
     if not re.fullmatch(r"[0-9]{1,16}", value) or int(value) > EVERYTHING:
-        raise InvalidInput("invalid_event_id", "The number of the last event must be a whole number from 0 to 2^53.")
+        raise InvalidInput(
+            "invalid_event_id", gettext("The number of the last event must be a whole number from 0 to 2^53.")
+        )
     return int(value)

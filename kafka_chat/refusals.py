@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from kafka_chat.forms import InvalidInput
@@ -52,18 +53,20 @@ def refusal_of(error: Exception) -> Refusal:
         case InvalidInput():
             return Refusal(400, error.code, error.message)
         case UnknownMessage():
-            return Refusal(404, "unknown_message", "There is no such question in this conversation.")
+            return Refusal(404, "unknown_message", gettext("There is no such question in this conversation."))
         case Unfinished():
-            return Refusal(409, "not_finished", "This question has no answer yet. Please wait for it, then rate it.")
+            return Refusal(
+                409, "not_finished", gettext("This question has no answer yet. Please wait for it, then rate it.")
+            )
         case BudgetExceeded():
             return Refusal(429, error.code, error.public, error.retry_after)
         case RequestDataTooBig():
-            return Refusal(413, "request_too_large", "The request is too large. Please shorten the message.")
+            return Refusal(413, "request_too_large", gettext("The request is too large. Please shorten the message."))
         case RedisError():
             log.error("Redis cannot be reached", error=type(error).__name__)
-            sentence = "The answer cannot be stopped right now. Please try again in a few seconds."
+            sentence = gettext("The answer cannot be stopped right now. Please try again in a few seconds.")
             return Refusal(503, "run_log_away", sentence, TRY_AGAIN)
         case _:
             log.error("PostgreSQL cannot be reached", error=type(error).__name__)
-            sentence = "The chat cannot store anything right now. Please try again in a few seconds."
+            sentence = gettext("The chat cannot store anything right now. Please try again in a few seconds.")
             return Refusal(503, "database_away", sentence, TRY_AGAIN)

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from django.utils.translation import gettext
+
 from kafka_chat.models import ChatMessage
 from llm import markdown
 
@@ -11,7 +13,10 @@ State: TypeAlias = dict[str, Any]
 
 
 def describe(row: ChatMessage) -> State:
-    """Return a question's state. Times are ISO 8601, durations milliseconds from the question on."""
+    """Return a question's state. Times are ISO 8601, durations milliseconds from the question on.
+
+    It has no language: workers say it, too. `told` has one.
+    """
     return {
         "message_id": str(row.message_id),
         "trace_id": str(row.trace_id),
@@ -33,6 +38,12 @@ def describe(row: ChatMessage) -> State:
             "total_ms": _since_asked(row, row.answered_at),
         },
     }
+
+
+def told(state: State) -> State:
+    """Return a state as its reader is told it: the sentence for a failure in the language that is active."""
+    sentence = state["error"]
+    return state | {"error": gettext(sentence)} if sentence else state
 
 
 def _iso(moment: datetime) -> str:

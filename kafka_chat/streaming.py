@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kafka_chat.models import OPEN, ChatMessage
-from kafka_chat.states import State, describe
+from kafka_chat.states import State, describe, told
 from kafka_chat.waiting import TICK, Finished, follow
 from llm.runs import Delta
 
@@ -39,7 +39,7 @@ async def events(row: ChatMessage, after: int) -> AsyncGenerator[str]:
                     yield part
     # Out here, because a client that has the end comes for nothing more: all that was open is closed now.
     if finished is not None:
-        yield _event("end", finished.state | {"last": finished.last}, finished.seq)
+        yield _event("end", told(finished.state) | {"last": finished.last}, finished.seq)
 
 
 async def _until_finished(row: ChatMessage, after: int) -> AsyncGenerator[str | Finished]:

@@ -21,7 +21,7 @@ from kafka_chat import admission, asking, forms, questions, stopping, streaming,
 from kafka_chat.forms import InvalidInput
 from kafka_chat.models import OPEN, ChatMessage
 from kafka_chat.refusals import EXPECTED, Refusal, Unfinished, UnknownMessage, refusal_of
-from kafka_chat.states import State, describe
+from kafka_chat.states import State, describe, told
 from llm.timelines import marks
 
 # Seconds after which a client should look again.
@@ -134,7 +134,7 @@ async def history(request: HttpRequest) -> JsonResponse:
     rows = await sync_to_async(questions.history)(visitor_of(request), limit + 1, before=before)
     page = rows[-limit:]
     following = page[0].message_id if len(rows) > limit else None
-    messages = [describe(row) | {"rating": row.rating or None, "comment": row.comment} for row in page]
+    messages = [told(describe(row)) | {"rating": row.rating or None, "comment": row.comment} for row in page]
     return JsonResponse({"messages": messages, "next": following})
 
 
@@ -163,7 +163,7 @@ def _known(row: ChatMessage | None) -> ChatMessage:
 
 
 def _show(state: State, status: int = 200) -> JsonResponse:
-    response = JsonResponse(state, status=status)
+    response = JsonResponse(told(state), status=status)
     if state["status"] in OPEN:
         response.headers["Retry-After"] = str(LOOK_AGAIN)
     return response

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from config.env import PROVIDERS
 from llm import persona
@@ -155,18 +156,26 @@ class Profile(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     owner = models.CharField(max_length=80, default="Triptych", help_text="Whose page it is; part of its title.")
     greeting = models.CharField(
-        max_length=120, default="One question, three architectures", help_text="The headline above the chats."
+        max_length=120,
+        default=gettext_noop("One question, three architectures"),
+        help_text="The headline above the chats.",
     )
     introduction = models.TextField(
         max_length=500,
         blank=True,
-        default="Ask over Kafka or over a WebSocket, and see how each answer comes.",
+        default=gettext_noop("Ask over Kafka or over a WebSocket, and see how each answer comes."),
         help_text="A sentence or two below it.",
     )
     suggestions = models.TextField(
         "suggested questions",
         blank=True,
-        default="What is Kafka good at?\nWhat is a WebSocket?\nWrite four lines about the sea.",
+        default="\n".join(
+            (
+                gettext_noop("What is Kafka good at?"),
+                gettext_noop("What is a WebSocket?"),
+                gettext_noop("Write four lines about the sea."),
+            )
+        ),
         validators=[check_suggestions],
         help_text=f"Shown in an empty chat. One on each line, at most {MAX_SUGGESTIONS}.",
     )

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from uuid_utils.compat import uuid7
 
 from llm import registry, tokens
@@ -16,7 +17,7 @@ from llm.types import Chunk, Message, Request, Usage
 from ws_chat.models import Status
 from ws_chat.records import Record
 
-UNEXPECTED = "Something went wrong on our side. Please ask again."
+UNEXPECTED = gettext_noop("Something went wrong on our side. Please ask again.")
 
 
 class Answer:

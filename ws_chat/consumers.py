@@ -1,6 +1,7 @@
 """The socket of the WebSocket chat: reads frames, calls one verb, writes frames."""
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +11,7 @@ import structlog
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from config import askers
@@ -48,6 +50,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # The conversation consists of the turns above it.
         self._after: UUID | None = None
         self._watch: Watch | None = None
+        # Other pages of the visitor have this one show runs; its own language is in its own context.
+        self._context = contextvars.copy_context()
         self._refused = 0
         self._resumed = 0
         self._written = 0
@@ -88,7 +92,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if visitor is None:
             await self._send(
                 protocol.Error(
-                    code="no_visitor", message="Please reload the page, with cookies allowed, and ask again."
+                    code="no_visitor", message=gettext("Please reload the page, with cookies allowed, and ask again.")
                 )
             )
             await self.close(protocol.CLOSE_NO_VISITOR)
@@ -180,7 +184,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         except RedisError:
             raise protocol.Refused.unavailable(run) from None
         if not stopped:
-            raise protocol.Refused("not_running", "That answer is not being written any more.", run)
+            raise protocol.Refused("not_running", gettext("That answer is not being written any more."), run)
 
     async def _rate(self, frame: protocol.Rate) -> None:
         self._count_write(frame.run)
@@ -204,7 +208,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def _follow(self, run: UUID, frames: AsyncGenerator[protocol.ServerFrame]) -> None:
         self._unended.add(run)
-        self._shown[run] = task = asyncio.create_task(self._show(run, frames), name=f"show run {run}")
+        self._shown[run] = task = asyncio.create_task(
+            self._show(run, frames), name=f"show run {run}", context=self._context.copy()
+        )
         task.add_done_callback(self._has_shown)
 
     def _has_shown(self, task: asyncio.Task[None]) -> None:
@@ -256,7 +262,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._begin(self.close(code))
 
     def _begin(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+        task: asyncio.Task[None] = asyncio.create_task(work, context=self._context.copy())
         self._beginnings.add(task)
         task.add_done_callback(self._beginnings.discard)
         return task

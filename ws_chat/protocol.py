@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
+from django.utils.translation import gettext, gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from config.observability import tracing
-from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text, written
 
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.
 MAX_FRAME = 64 * 1024
@@ -60,22 +61,24 @@ class Refused(Exception):
     @classmethod
     def busy(cls) -> "Refused":
         """The visitor has an answer on its way, in this tab or in another."""
-        return cls("busy", "An answer is still being written. Wait for its end, or stop it.")
+        return cls("busy", gettext("An answer is still being written. Wait for its end, or stop it."))
 
     @classmethod
     def unknown_run(cls, run: UUID) -> "Refused":
         """There is no such run, it is somebody else's, or it is too long ago."""
-        return cls("unknown_run", "That answer is not known any more. Please reload the page.", run)
+        return cls("unknown_run", gettext("That answer is not known any more. Please reload the page."), run)
 
     @classmethod
     def unavailable(cls, run: UUID | None = None) -> "Refused":
         """What is needed for it cannot be reached now."""
-        return cls("unavailable", "That is not possible at the moment. Please try again in a few seconds.", run)
+        return cls(
+            "unavailable", gettext("That is not possible at the moment. Please try again in a few seconds."), run
+        )
 
     @classmethod
     def too_often(cls, run: UUID | None = None) -> "Refused":
         """No page does that."""
-        return cls("too_often", "This page has asked for that too often. Please reload it.", run)
+        return cls("too_often", gettext("This page has asked for that too often. Please reload it."), run)
 
 
 class _ClientFrame(BaseModel):
@@ -273,29 +276,34 @@ SCHEMA = Path(__file__).with_name("protocol.schema.json")
 
 _CLIENT_FRAMES: TypeAdapter[ClientFrame] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 
-_KNOWN = "Known types are ask, resume, stop, rate, clear and ping."
 _ABOUT_FRAMES = {
-    "json_invalid": ("malformed", "The frame is not JSON."),
-    "union_tag_not_found": ("unknown_type", f'The frame has no "type". {_KNOWN}'),
-    "union_tag_invalid": ("unknown_type", f"The frame's type is not known. {_KNOWN}"),
+    "json_invalid": ("malformed", gettext_noop("The frame is not JSON.")),
+    "union_tag_not_found": (
+        "unknown_type",
+        gettext_noop('The frame has no "type". Known types are ask, resume, stop, rate, clear and ping.'),
+    ),
+    "union_tag_invalid": (
+        "unknown_type",
+        gettext_noop("The frame's type is not known. Known types are ask, resume, stop, rate, clear and ping."),
+    ),
 }
 _ABOUT_TEXTS = {
-    ("text", "string_too_short"): ("empty_message", "The message is empty. Please write something."),
+    ("text", "string_too_short"): ("empty_message", gettext_noop("The message is empty. Please write something.")),
     ("text", "string_too_long"): (
         "message_too_long",
-        f"The message has more than {MAX_LENGTH:,} characters. Please shorten it.",
+        gettext_noop("The message has more than %(most)s characters. Please shorten it."),
     ),
     ("text", "value_error"): (
         "unreadable_characters",
-        "The message has control characters in it. Please type it again.",
+        gettext_noop("The message has control characters in it. Please type it again."),
     ),
     ("comment", "string_too_long"): (
         "message_too_long",
-        f"The comment has more than {MAX_COMMENT:,} characters. Please shorten it.",
+        gettext_noop("The comment has more than %(most)s characters. Please shorten it."),
     ),
     ("comment", "value_error"): (
         "unreadable_characters",
-        "The comment has control characters in it. Please type it again.",
+        gettext_noop("The comment has control characters in it. Please type it again."),
     ),
 }
 
@@ -334,14 +342,22 @@ def encode(frame: ServerFrame) -> str:
 def read(frame: str | None) -> ClientFrame:
     """Return what a client said; raises Refused. None stands for a binary frame."""
     if frame is None:
-        raise Refused("binary", "Binary frames are not understood. Send JSON as text.")
+        raise Refused("binary", gettext("Binary frames are not understood. Send JSON as text."))
     if len(frame) > MAX_FRAME or len(frame.encode("utf-8", "surrogatepass")) > MAX_FRAME:
-        raise Refused("too_large", f"The frame has more than {MAX_FRAME // 1024} kB. Please shorten the message.")
+        sentence = gettext("The frame has more than %(most)s kB. Please shorten the message.")
+        raise Refused("too_large", sentence % {"most": MAX_FRAME // 1024})
     try:
         return _CLIENT_FRAMES.validate_json(frame)
     except ValidationError as error:
         first: Any = error.errors(include_input=False, include_url=False)[0]
-    if (about := _ABOUT_TEXTS.get((first["loc"][-1:][0] if first["loc"] else "", first["type"]))) is not None:
-        raise Refused(*about)
-    unexpected = ("invalid_frame", "The frame does not have the fields that its type needs, and no others.")
-    raise Refused(*_ABOUT_FRAMES.get(first["type"], unexpected))
+    field = first["loc"][-1] if first["loc"] else ""
+    if (about := _ABOUT_TEXTS.get((field, first["type"]))) is not None:
+        code, sentence = about
+        most = MAX_COMMENT if field == "comment" else MAX_LENGTH
+        raise Refused(code, gettext(sentence) % {"most": written(most)})
+    unexpected = (
+        "invalid_frame",
+        gettext_noop("The frame does not have the fields that its type needs, and no others."),
+    )
+    code, sentence = _ABOUT_FRAMES.get(first["type"], unexpected)
+    raise Refused(code, gettext(sentence))

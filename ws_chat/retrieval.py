@@ -6,6 +6,7 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError, InterfaceError
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from config.ratings import Rating
@@ -90,7 +91,7 @@ async def must_be_last(visitor: UUID, turn: UUID, memory: Memory) -> None:
     if str(turn) == remembered:
         return
     if str(turn) < remembered:
-        raise protocol.Refused("not_last", "Only the last question can be asked again.")
+        raise protocol.Refused("not_last", gettext("Only the last question can be asked again."))
     try:
         await info(visitor, turn)
     except protocol.Refused:
@@ -160,6 +161,7 @@ async def _end(run: UUID, seen: End) -> protocol.End:
 
 
 def _frame(run: UUID, seq: int, status: Status, text: str, facts: dict[str, object]) -> protocol.End:
+    sentence = str(facts["error"])
     return protocol.End.model_validate(
         {
             "run": run,
@@ -169,7 +171,9 @@ def _frame(run: UUID, seq: int, status: Status, text: str, facts: dict[str, obje
             "html": markdown.render(text),
             "usage": facts,
             "timings": facts,
-            **{name: facts[name] for name in ("error", "provider", "model", "fallback")},
+            # It is stored as it was said, in no language.
+            "error": gettext(sentence),
+            **{name: facts[name] for name in ("provider", "model", "fallback")},
         }
     )
 

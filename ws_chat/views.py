@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
@@ -66,7 +67,7 @@ async def history(request: HttpRequest) -> HttpResponseBase:
     try:
         before = UUID(request.GET["before"]) if "before" in request.GET else None
     except ValueError:
-        return _error(HTTPStatus.BAD_REQUEST, "invalid_cursor", "That is no place in a conversation.")
+        return _error(HTTPStatus.BAD_REQUEST, "invalid_cursor", gettext("That is no place in a conversation."))
     try:
         page = await retrieval.history(visitor_of(request), before)
     except protocol.Refused as refused:

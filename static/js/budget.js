@@ -1,6 +1,7 @@
 // What the visitor may still ask, below each composer, and the wait where it is used up. All chats share one budget.
 
 import { part } from "./conversation.js";
+import { gettext, interpolate, ngettext, number } from "./words.js";
 
 const UNTIL = "about:wait";
 const SOON = 300; // milliseconds in which several reasons to look make one look
@@ -48,13 +49,13 @@ export class Budget {
     clearTimeout(this.counting);
     const left = Math.ceil((this.until - Date.now()) / 1000);
     if (left > 0) {
-      this.say(`You can ask again in ${clock(left)}`, "bad");
+      this.say(interpolate(gettext("You can ask again in %(time)s"), { time: clock(left) }), "bad");
       this.counting = setTimeout(() => this.count(), 1000);
       return;
     }
     this.counting = undefined;
     for (const { composer, conversation } of this.chats) {
-      if (composer.forgive()) conversation.announce("You can ask again.");
+      if (composer.forgive()) conversation.announce(gettext("You can ask again."));
     }
     this.look();
   }
@@ -71,17 +72,26 @@ export class Budget {
 // The window in which fewer questions are left, and the tokens, as far as there are limits.
 function inWords({ per_minute: minute, per_hour: hour, tokens_per_day: tokens }) {
   const questions = [
-    [minute, "this minute"],
-    [hour, "this hour"],
+    [minute, ofMinute],
+    [hour, ofHour],
   ].filter(([left]) => left !== null);
   const [fewest] = questions.sort(([one], [other]) => one - other);
-  return [fewest && `${counted(fewest[0])} left ${fewest[1]}`, tokens !== null && `${tokens.toLocaleString("en")} tokens today`]
+  return [
+    fewest && interpolate(fewest[1](fewest[0]), { count: number(fewest[0]) }),
+    tokens !== null && interpolate(ngettext("%(count)s token today", "%(count)s tokens today", tokens), { count: number(tokens) }),
+  ]
     .filter(Boolean)
     .join(", ");
 }
 
-function counted(questions) {
-  return `${questions || "No"} question${questions === 1 ? "" : "s"}`;
+function ofMinute(left) {
+  if (left === 0) return gettext("No questions left this minute");
+  return ngettext("%(count)s question left this minute", "%(count)s questions left this minute", left);
+}
+
+function ofHour(left) {
+  if (left === 0) return gettext("No questions left this hour");
+  return ngettext("%(count)s question left this hour", "%(count)s questions left this hour", left);
 }
 
 function clock(seconds) {

@@ -6,13 +6,14 @@ import { Refusal } from "./composer.js";
 import { Backoff, pause } from "./pause.js";
 import { Socket } from "./socket.js";
 import { Stopwatch } from "./stopwatch.js";
+import { gettext } from "./words.js";
 
 const HOLD = 20; // seconds
 const ARTICLE = 500; // milliseconds between two looks, as in the article
 const PATIENCE = 15_000; // milliseconds for a connection
 const FINISHED = ["answered", "failed", "stopped"];
 const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed", interrupted: "failed" };
-const UNREACHABLE = "The server cannot be reached. Please try again in a moment.";
+const UNREACHABLE = gettext("The server cannot be reached. Please try again in a moment.");
 
 export const DOORS = {
   held: (text, watcher) => poll(text, watcher, "held", (url) => `${url}&wait=${HOLD}`, 0),
@@ -95,7 +96,7 @@ async function overSocket(text, { signal, text: show }) {
       };
       socket.addEventListener("frame", ({ detail }) => on[detail.type]?.(detail));
       socket.addEventListener("lost", ({ detail }) => (detail.final ? reject(new Refusal(UNREACHABLE)) : stopwatch?.reconnected()));
-      signal.addEventListener("abort", () => run === null && reject(new Refusal("Stopped before it was asked.")));
+      signal.addEventListener("abort", () => run === null && reject(new Refusal(gettext("Stopped before it was asked."))));
     });
   } finally {
     signal.removeEventListener("abort", stop);

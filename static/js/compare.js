@@ -5,8 +5,9 @@ import { Refusal } from "./composer.js";
 import { part } from "./conversation.js";
 import { setHtml } from "./html.js";
 import { draw } from "./timeline.js";
+import { gettext } from "./words.js";
 
-const WORDS = { answered: "Done", stopped: "Stopped", failed: "No answer could be given" };
+const WORDS = { answered: gettext("Done"), stopped: gettext("Stopped"), failed: gettext("No answer could be given") };
 
 class Door {
   constructor(element) {
@@ -23,12 +24,12 @@ class Door {
 
   clear() {
     this.answer.replaceChildren();
-    this.say("waiting", "Not asked yet");
+    this.say("waiting", gettext("Not asked yet"));
   }
 
   // Returns the measured timeline's trace, null where there is none.
   async ask(text, signal) {
-    this.say("busy", "Asked, waiting for the answer…");
+    this.say("busy", gettext("Asked, waiting for the answer…"));
     const grow = (words, restart) => {
       if (restart) this.answer.replaceChildren();
       this.answer.append(words);
@@ -69,7 +70,7 @@ class Comparison {
   async begin(text) {
     this.refusal.hidden = text !== "";
     if (text === "") {
-      this.refusal.textContent = "The question is empty. Please write something.";
+      this.refusal.textContent = gettext("The question is empty. Please write something.");
       this.field.focus();
       return;
     }
@@ -94,7 +95,7 @@ class Comparison {
   async inTurn(text, signal) {
     const traces = [];
     for (const door of this.doors) {
-      if (signal.aborted) door.say("stopped", "Not asked, because you stopped");
+      if (signal.aborted) door.say("stopped", gettext("Not asked, because you stopped"));
       else traces.push(await door.ask(text, signal));
     }
     return traces;

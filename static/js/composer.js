@@ -1,11 +1,12 @@
 // The form under a conversation. What was typed stays until it is accepted, also over a reload.
 
 import { part } from "./conversation.js";
+import { gettext, interpolate, number } from "./words.js";
 
 const LONGEST = 4000;
 const NEARLY = 3600;
 const LOW_LINES = 8;
-const OCCUPIED = "This chat still has an answer on its way, or no connection. The question was not asked here.";
+const OCCUPIED = gettext("This chat still has an answer on its way, or no connection. The question was not asked here.");
 
 // Thrown by whoever takes a message: it was not accepted, for the reason in the message. Where it is accepted after a
 // wait, `retryAfter` is in seconds.
@@ -101,9 +102,10 @@ export class Composer {
   async submit() {
     if (!this.open || this.sending) return;
     const text = this.field.value.trim();
-    if (text === "") return this.refuse("The message is empty. Please write something.");
+    if (text === "") return this.refuse(gettext("The message is empty. Please write something."));
     if (length(text) > LONGEST) {
-      return this.refuse(`The message has more than ${LONGEST.toLocaleString("en")} characters. Please shorten it.`);
+      const sentence = gettext("The message has more than %(most)s characters. Please shorten it.");
+      return this.refuse(interpolate(sentence, { most: number(LONGEST) }));
     }
     if (!this.editing) this.tell("asked", text);
     const reason = await this.deliver(text);
@@ -177,7 +179,7 @@ export class Composer {
     if (!this.editing) sessionStorage.setItem(this.draft, this.field.value);
     const count = length(this.field.value.trim());
     this.counter.hidden = count < NEARLY;
-    this.counter.textContent = `${count.toLocaleString("en")} of ${LONGEST.toLocaleString("en")}`;
+    this.counter.textContent = interpolate(gettext("%(count)s of %(most)s"), { count: number(count), most: number(LONGEST) });
     this.counter.classList.toggle("over", count > LONGEST);
     this.field.rows = Math.min(LOW_LINES, Math.max(2, this.field.value.split("\n").length));
   }

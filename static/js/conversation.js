@@ -5,6 +5,7 @@ import { dressCode, makeCopyButton } from "./copying.js";
 import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
 import { forget, know, measured } from "./timeline.js";
+import { gettext, interpolate, number } from "./words.js";
 
 const NEAR_THE_END = 64; // pixels
 
@@ -190,7 +191,7 @@ export class Exchange {
   // Words for what is known about the answer, whether it came with the page or just now.
   dress() {
     const { state, error } = this.element.dataset;
-    if (state === "pending") this.answer.textContent = "Processing…";
+    if (state === "pending") this.answer.textContent = gettext("Processing…");
     if (state === "failed" && !this.answer.textContent.trim()) this.answer.replaceChildren();
     const note = part(this.element, "note");
     note.textContent = (state === "failed" && error) || (note.dataset[state] ?? "");
@@ -210,14 +211,14 @@ export class Exchange {
     return [
       provider,
       model,
-      fallback && "fallback",
-      firstTokenMs && `first token ${duration(firstTokenMs)}`,
-      totalMs && `${duration(totalMs)} in all`,
+      fallback && gettext("fallback"),
+      firstTokenMs && interpolate(gettext("first token %(duration)s"), { duration: duration(firstTokenMs) }),
+      totalMs && interpolate(gettext("%(duration)s in all"), { duration: duration(totalMs) }),
     ].filter(Boolean);
   }
 }
 
 function duration(milliseconds) {
   const value = Number(milliseconds);
-  return value < 1000 ? `${value} ms` : `${(value / 1000).toFixed(1)} s`;
+  return value < 1000 ? `${value} ms` : `${number(value / 1000, 1)} s`;
 }

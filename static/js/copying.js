@@ -1,5 +1,7 @@
 // Copies text, and puts a button for that beside each block of code.
 
+import { gettext } from "./words.js";
+
 const SAID = 1600; // milliseconds for which a button says that it has copied
 
 // Returns whether it was possible.
@@ -19,7 +21,7 @@ export function makeCopyButton(button, text, announce) {
   let over;
   button.addEventListener("click", async () => {
     const copied = await copy(text());
-    const words = copied ? "Copied." : "The browser does not allow copying.";
+    const words = copied ? gettext("Copied.") : gettext("The browser does not allow copying.");
     announce(words);
     button.title = words;
     button.dataset.icon = copied ? "done" : "copy";
@@ -37,8 +39,8 @@ export function dressCode(root, announce) {
     const frame = document.createElement("div");
     frame.className = "code";
     const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "tool", title: "Copy the code" });
-    button.setAttribute("aria-label", "Copy the code");
+    Object.assign(button, { type: "button", className: "tool", title: gettext("Copy the code") });
+    button.setAttribute("aria-label", gettext("Copy the code"));
     button.dataset.icon = "copy";
     button.dataset.part = "copy-code";
     block.replaceWith(frame);

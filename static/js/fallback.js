@@ -2,11 +2,12 @@
 // asking again and again. The frames and the cursor are those of the socket.
 
 import { Backoff, pause } from "./pause.js";
+import { gettext } from "./words.js";
 
 const PATIENCE = 5_000; // milliseconds for the first sign of a stream: a proxy may hold it back
 const HOLD = 15; // seconds that the server may hold a request until there is something new
 
-// Events: "frame" (detail: the frame), "way" (detail: a word for how the answer comes).
+// Events: "frame" (detail: the frame), "way" (detail: {transport, words}, how the answer comes).
 export class Fallback extends EventTarget {
   // `seen()` returns the number of the last delta that is shown.
   constructor(run, seen) {
@@ -17,7 +18,7 @@ export class Fallback extends EventTarget {
   }
 
   start() {
-    this.say("way", "server-sent events");
+    this.say("way", { transport: "sse", words: gettext("server-sent events") });
     this.source = new EventSource(`/api/ws-chat/${this.run}/events/?after=${this.seen()}`);
     this.silence = setTimeout(() => this.poll(), PATIENCE);
     this.source.addEventListener("heartbeat", () => clearTimeout(this.silence));
@@ -34,7 +35,7 @@ export class Fallback extends EventTarget {
     this.source.close();
     const backoff = new Backoff(500, 5000);
     while (!this.closed) {
-      this.say("way", "polling");
+      this.say("way", { transport: "held", words: gettext("polling") });
       try {
         const response = await fetch(`/api/ws-chat/${this.run}/frames/?after=${this.seen()}&wait=${HOLD}`);
         const body = await response.json();

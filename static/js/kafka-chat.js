@@ -9,15 +9,16 @@ import { Pace } from "./kafka-pace.js";
 import { Backoff, pause } from "./pause.js";
 import { Stopwatch } from "./stopwatch.js";
 import { Tools } from "./tools.js";
+import { gettext } from "./words.js";
 
 const HOLD = 20; // seconds that the server may hold a request until there is an answer
 const PATIENCE = 35_000; // milliseconds after which a held request counts as lost
 const HELD = 1_000; // milliseconds from which on a request counts as held
 const CUT = 2; // held requests of a question that were cut or not held, after which the others are not held
 const FINISHED = ["answered", "failed", "stopped"];
-const NOT_STOPPED = "The answer could not be stopped";
-const NOT_RATED = "The server cannot be reached. Please try again in a moment.";
-const UNREACHABLE = "The server cannot be reached. Your text is kept; please send it again in a moment.";
+const NOT_STOPPED = gettext("The answer could not be stopped");
+const NOT_RATED = gettext("The server cannot be reached. Please try again in a moment.");
+const UNREACHABLE = gettext("The server cannot be reached. Your text is kept; please send it again in a moment.");
 
 export class KafkaChat {
   constructor(panel) {
@@ -144,7 +145,7 @@ export class KafkaChat {
 
   // Shows what survives: the question and its answer are on the server, and are asked for again.
   drop() {
-    if (this.looking === null) return this.say("No connection is held: nothing is asked right now");
+    if (this.looking === null) return this.say(gettext("No connection is held: nothing is asked right now"));
     this.looking.dropped = true;
     this.looking.aborting.abort();
   }
@@ -169,8 +170,8 @@ export class KafkaChat {
       this.looking = null;
       const held = performance.now() - asked >= HELD;
       if (response === null || response.status >= 500 || response.status === 429) {
-        const what = response === null ? "The server cannot be reached" : "The server is busy";
-        this.say(`${looking.dropped ? "You dropped the connection" : what}, trying again`, "bad");
+        const what = response === null ? gettext("The server cannot be reached, trying again") : gettext("The server is busy, trying again");
+        this.say(looking.dropped ? gettext("You dropped the connection, trying again") : what, "bad");
         if (held && !looking.dropped) cut += 1;
         exchange.stopwatch?.reconnected();
         await pause(Math.max(backoff.take(), Number(response?.headers.get("Retry-After") ?? 0) * 1000));
@@ -180,8 +181,8 @@ export class KafkaChat {
       if (!response.ok) return { state: "failed", error: body?.error?.message };
       if (FINISHED.includes(body?.status)) return { ...body, ...body.timings, state: body.status };
       backoff.reset();
-      exchange.wait(body?.status === "generating" ? "A worker is answering…" : "Processing…");
-      this.say(holds ? undefined : "Requests that wait are cut off on the way here: looking now and then");
+      exchange.wait(body?.status === "generating" ? gettext("A worker is answering…") : gettext("Processing…"));
+      this.say(holds ? undefined : gettext("Requests that wait are cut off on the way here: looking now and then"));
       // A server that held the request has done the waiting.
       if (holds && held) cut = 0;
       else {
@@ -192,7 +193,7 @@ export class KafkaChat {
   }
 
   say(words, tone) {
-    this.connection.textContent = words ?? (this.waiting ? "Waiting for a worker's answer" : "Ready");
+    this.connection.textContent = words ?? (this.waiting ? gettext("Waiting for a worker's answer") : gettext("Ready"));
     this.connection.dataset.tone = tone ?? (this.waiting ? "wait" : "good");
     const last = this.conversation.exchanges.at(-1);
     for (const [exchange, tools] of this.tools) tools.setLast(exchange === last && exchange.hasEnded);

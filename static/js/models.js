@@ -1,6 +1,7 @@
 // Shows how far the fetch of the better model is, and loads the page anew when it has ended.
 
 import { Backoff, pause } from "./pause.js";
+import { gettext } from "./words.js";
 
 const EVERY = 1000;
 
@@ -21,7 +22,7 @@ async function follow(card) {
       backoff.reset();
       await pause(EVERY);
     } catch {
-      part("trouble").textContent = "The site does not answer. Trying again; the fetch ends when the site is stopped.";
+      part("trouble").textContent = gettext("The site does not answer. Trying again; the fetch ends when the site is stopped.");
       part("trouble").hidden = false;
       await pause(backoff.take());
     }

@@ -2,8 +2,9 @@
 
 import { copy } from "./copying.js";
 import { setHtml } from "./html.js";
+import { gettext } from "./words.js";
 
-const ABSENT = "The timeline cannot be reached right now. Please close and open it again in a moment.";
+const ABSENT = gettext("The timeline cannot be reached right now. Please close and open it again in a moment.");
 
 // Those that came with the page are asked for together, of both chats.
 const wanted = new Map();
@@ -65,7 +66,7 @@ export async function draw(place, traces) {
   }
   for (const button of place.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
-      button.textContent = (await copy(button.dataset.copy)) ? "Copied" : "The browser does not allow copying";
+      button.textContent = (await copy(button.dataset.copy)) ? gettext("Copied") : gettext("The browser does not allow copying");
     });
   }
   return true;

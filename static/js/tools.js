@@ -1,6 +1,7 @@
 // What can be done with an answer: ask for it again, edit its question, say what one thinks of it.
 
 import { part } from "./conversation.js";
+import { gettext } from "./words.js";
 
 const VERDICTS = ["up", "down"];
 
@@ -32,7 +33,7 @@ export class Tools {
   }
 
   send(rating, comment) {
-    if (!this.actions.rate(this.data.run, rating, comment)) this.say("There is no connection right now.");
+    if (!this.actions.rate(this.data.run, rating, comment)) this.say(gettext("There is no connection right now."));
   }
 
   rated(rating, comment) {
@@ -42,7 +43,7 @@ export class Tools {
     this.data.comment = comment;
     this.show();
     this.form.hidden = rating === null || isComment;
-    this.say(isComment && comment ? "Thank you. Your comment is kept." : "");
+    this.say(isComment && comment ? gettext("Thank you. Your comment is kept.") : "");
     if (hadFocus && this.form.hidden) this.part(rating ?? "up").focus();
     this.exchange.conversation.toEnd();
   }

@@ -9,11 +9,12 @@ import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
 import { Stopwatch } from "./stopwatch.js";
 import { Tools } from "./tools.js";
+import { gettext, interpolate } from "./words.js";
 import { Earlier } from "./ws-earlier.js";
 
 const OUTCOMES = { done: "answered", stopped: "stopped", error: "failed", interrupted: "interrupted" };
-const PAUSED = "Paused, because nobody was here for a while. It goes on when you write";
-const UNCONNECTED = "There is no connection right now. Your text is kept; send it when the connection is back.";
+const PAUSED = gettext("Paused, because nobody was here for a while. It goes on when you write");
+const UNCONNECTED = gettext("There is no connection right now. Your text is kept; send it when the connection is back.");
 const ATTEMPTS = 3; // failed connections after which running answers come another way
 const AGAIN = 3_000; // milliseconds until the server is asked once more for what it could not look up
 
@@ -42,7 +43,7 @@ export class WsChat {
     this.fallbacks = new Map(); // by run
     this.stopButton.addEventListener("click", () => this.stop());
     this.socket = new Socket("/ws/chat/");
-    this.update("Connecting…", "wait");
+    this.update(gettext("Connecting…"), "wait");
     // Whoever comes back to the panel is about to write.
     panel.addEventListener("focusin", () => this.socket.paused && this.socket.wake());
     this.socket.addEventListener("frame", (event) => this.on(event.detail));
@@ -81,7 +82,7 @@ export class WsChat {
   }
 
   clear() {
-    if (!this.socket.send({ type: "clear" })) this.composer.refuse("There is no connection right now.");
+    if (!this.socket.send({ type: "clear" })) this.composer.refuse(gettext("There is no connection right now."));
   }
 
   equip(exchange) {
@@ -154,7 +155,7 @@ export class WsChat {
     }
     if (before.length > 0) {
       this.composer.leave();
-      this.conversation.announce("A new conversation has begun.");
+      this.conversation.announce(gettext("A new conversation has begun."));
     }
     this.earlier.forget();
     if (document.activeElement === this.anewButton) this.composer.field.focus();
@@ -176,7 +177,7 @@ export class WsChat {
       this.equip(exchange);
     }
     Object.assign(exchange.element.dataset, { run, turn, trace: run });
-    exchange.wait("Thinking…");
+    exchange.wait(gettext("Thinking…"));
     this.running.set(run, { seen: 0, exchange });
     if (this.asked?.text === question) {
       exchange.stopwatch = this.asked.stopwatch;
@@ -240,8 +241,9 @@ export class WsChat {
     this.fallbacks.set(run, fallback);
     fallback.addEventListener("frame", (event) => this.on(event.detail));
     fallback.addEventListener("way", (event) => {
-      this.reconnected(event.detail === "polling" ? "held" : "sse", [run]);
-      this.update(`No WebSocket can be had. The answer goes on over ${event.detail}`, "bad");
+      const { transport, words } = event.detail;
+      this.reconnected(transport, [run]);
+      this.update(interpolate(gettext("No WebSocket can be had. The answer goes on over %(way)s"), { way: words }), "bad");
     });
     fallback.start();
   }
@@ -257,13 +259,13 @@ export class WsChat {
     this.ready = false;
     if (this.asked) {
       this.unconfirmed = this.asked.text;
-      this.refuse("The connection was lost before your message was confirmed. Your text is kept.");
+      this.refuse(gettext("The connection was lost before your message was confirmed. Your text is kept."));
     }
     if (final) for (const run of [...this.running.keys()]) this.end(run, { state: "interrupted" });
-    if (final) return this.update("Disconnected. Please reload the page", "bad");
+    if (final) return this.update(gettext("Disconnected. Please reload the page"), "bad");
     if (this.failed >= ATTEMPTS && this.running.size > 0) {
       for (const run of this.running.keys()) this.fallBack(run);
-    } else this.update(navigator.onLine ? "Reconnecting…" : "Offline. Reconnecting when the network is back", "bad");
+    } else this.update(navigator.onLine ? gettext("Reconnecting…") : gettext("Offline. Reconnecting when the network is back"), "bad");
   }
 
   reconnected(transport, runs = this.running.keys()) {
@@ -287,9 +289,9 @@ export class WsChat {
     this.stopButton.hidden = !writing;
     this.stopButton.disabled = !this.ready;
     if (!words && this.socket.paused) [words, tone] = [PAUSED, "idle"];
-    if (!words && this.resuming) [words, tone] = ["Connecting…", "wait"];
-    if (!words && !this.ready) [words, tone] = ["Reconnecting…", "bad"];
-    this.connection.textContent = words ?? (writing ? "The model is writing" : "Connected");
+    if (!words && this.resuming) [words, tone] = [gettext("Connecting…"), "wait"];
+    if (!words && !this.ready) [words, tone] = [gettext("Reconnecting…"), "bad"];
+    this.connection.textContent = words ?? (writing ? gettext("The model is writing") : gettext("Connected"));
     this.connection.dataset.tone = tone ?? (writing ? "wait" : "good");
   }
 }

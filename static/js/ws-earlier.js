@@ -1,6 +1,7 @@
 // Brings the earlier turns of the conversation, page by page, when they are asked for.
 
 import { part } from "./conversation.js";
+import { gettext, interpolate, ngettext, number } from "./words.js";
 
 export class Earlier {
   // `fill(exchange, item)` completes each exchange that is added.
@@ -26,9 +27,11 @@ export class Earlier {
         this.conversation.prepend(page.exchanges, this.fill);
         this.set(page.next ?? "");
       });
-      this.conversation.announce(`${page.exchanges.length} earlier messages.`);
+      const count = page.exchanges.length;
+      const words = ngettext("%(count)s earlier message.", "%(count)s earlier messages.", count);
+      this.conversation.announce(interpolate(words, { count: number(count) }));
     } catch {
-      this.conversation.announce("The earlier messages cannot be reached right now. Please try again in a moment.");
+      this.conversation.announce(gettext("The earlier messages cannot be reached right now. Please try again in a moment."));
     } finally {
       this.button.disabled = false;
     }

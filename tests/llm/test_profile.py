@@ -42,7 +42,7 @@ def test_staff_set_it_and_the_next_page_shows_it(admin_client: Client) -> None:
     assert html.count(">Who?</button>") == html.count(">Why?</button>") == 2
     assert admin_client.get(f"{FORM}add/").status_code == 403
     admin_client.post(f"{FORM}1/change/", fields | {"suggestions": ""})
-    assert "or begin with one of these" not in Client().get("/about/").content.decode()
+    assert "Or begin with one of these" not in Client().get("/about/").content.decode()
 
 
 def test_too_much_is_refused_in_words(admin_client: Client) -> None:
