@@ -119,7 +119,7 @@ class Environment(BaseSettings):
     kafka_partitions: int = Field(6, ge=1, le=1000, description="Partitions of the topics that are created.")
     kafka_replication: int = Field(1, ge=1, le=10, description="Replicas of the topics that are created.")
     kafka_fetch_wait_ms: int = Field(
-        500, ge=1, le=10_000, description="How long a fetch may wait; 2 for brokers that do not wake a waiting fetch."
+        500, ge=1, le=10_000, description="How long a fetch may wait; 3 for brokers that do not wake a waiting fetch."
     )
     kafka_session_timeout_ms: int = Field(
         6_000, ge=1_000, le=300_000, description="Silence after which a worker's partitions go to other workers."

@@ -23,6 +23,8 @@ DELIVERY_TIMEOUT_MS = 10_000
 # Seconds between two looks for reports while messages are under way, and for errors while none is.
 _REPORTS_EVERY = 0.001
 _ERRORS_EVERY = 0.1
+# How long a fetch waits at least where nobody waits for what it brings.
+_UNHURRIED_FETCH_MS = 100
 
 Headers = Mapping[str, str | bytes | None]
 
@@ -37,8 +39,11 @@ def connection() -> dict[str, Any]:
     }
 
 
-def consumer(group: str, on_broker_lost: Callable[[], None] = lambda: None) -> Consumer:
-    """Return a consumer that commits nothing by itself, and says while it is polled when no broker is left."""
+def consumer(group: str, on_broker_lost: Callable[[], None] = lambda: None, *, in_no_hurry: bool = False) -> Consumer:
+    """Return a consumer that commits nothing by itself, and says while it is polled when no broker is left.
+
+    Where nobody waits for what it does (`in_no_hurry`) it asks a broker less often that does not wake a waiting fetch.
+    """
 
     def note(error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
@@ -57,7 +62,7 @@ def consumer(group: str, on_broker_lost: Callable[[], None] = lambda: None) -> C
             "partition.assignment.strategy": "range",
             "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
-            "fetch.wait.max.ms": settings.KAFKA_FETCH_WAIT_MS,
+            "fetch.wait.max.ms": max(settings.KAFKA_FETCH_WAIT_MS, _UNHURRIED_FETCH_MS if in_no_hurry else 0),
             # What librdkafka fetches ahead of what we take; answers may be long.
             "queued.max.messages.kbytes": 16 * 1024,
             # A topic that was made anew is found soon.

@@ -68,10 +68,12 @@ class Consumption:
         concurrency: int,
         drain_seconds: float,
         read_ahead: int = READ_AHEAD,
+        in_no_hurry: bool = False,
     ) -> None:
         self._group = group
         self._topic = topic
         self._handle = handle
+        self._in_no_hurry = in_no_hurry
         self._read_ahead = max(read_ahead, concurrency * 2)
         self._drain_seconds = drain_seconds
         self._lanes = Lanes(self._handle_one, concurrency)
@@ -162,7 +164,7 @@ class Consumption:
         """Poll, pause, resume and commit, until the end or until the brokers are lost."""
         self._joined = self._broker_lost = False
         self._seen_whole.clear()
-        consumer = clients.consumer(self._group, self._note_broker_lost)
+        consumer = clients.consumer(self._group, self._note_broker_lost, in_no_hurry=self._in_no_hurry)
         consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         paused = False
         commit_at = look_at = 0.0

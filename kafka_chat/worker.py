@@ -140,6 +140,7 @@ class Worker:
             handle=self._guarded(handling.handle, DeadLetters(publisher)),
             concurrency={"persist": PERSISTED_AT_ONCE, "categorise": CATEGORISED_AT_ONCE}.get(role, self._concurrency),
             drain_seconds=self._drain_seconds,
+            in_no_hurry=role == "categorise",
         )
         self.loads.append(Load(role, handling.group, handling.topic, consumption))
         return [consumption.run(self._stopping)]

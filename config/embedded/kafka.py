@@ -35,8 +35,8 @@ def server(state: State) -> tuple[Program, dict[str, str]]:
     return program, {
         "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{port}",
         # This broker does not wake a waiting fetch when data arrives, so fetches must not wait long: a question waits
-        # for two of them, 3 ms in all. With 5 it would be 6 ms, and the broker's idle time would cost two thirds.
-        "KAFKA_FETCH_WAIT_MS": "2",
+        # for two of them, half of this each. The shorter, the more an idle broker costs: a sixth of a core with 3.
+        "KAFKA_FETCH_WAIT_MS": "3",
         # It lets the members of a group wait for half of this before it gives them partitions.
         "KAFKA_SESSION_TIMEOUT_MS": "2000",
     }
