@@ -3,18 +3,20 @@
 import asyncio
 import contextvars
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
 import structlog
 from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from config import askers
+from config.serving import at_once
 from llm import conversations, runs
 from llm.budgets import BudgetExceeded
 from llm.memory import Turn
@@ -52,6 +54,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._watch: Watch | None = None
         # Other pages of the visitor have this one show runs; its own language is in its own context.
         self._context = contextvars.copy_context()
+        self._send_at_once: at_once.Send | None = None
         self._refused = 0
         self._resumed = 0
         self._written = 0
@@ -62,8 +65,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         `disconnect` would be too late: it is not called when the server shuts down. The runs are not ended here: Daphne
         also cancels a connection that is gone and takes its time, and nobody else's answer ends with that one.
         """
+        # What Channels does for a consumer without a layer, without its two tasks between a frame and us.
+        self.scope, self.base_send = scope, send
+        self._send_at_once = at_once.offered(scope)
         try:
-            await super().__call__(scope, receive, send)
+            with suppress(StopConsumer):
+                while True:
+                    await self.dispatch(await receive())
         except asyncio.CancelledError:
             await self._say_goodbye()
             raise
@@ -126,7 +134,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
             self._untold.append(run)
         elif run not in self._shown and run != self._named:
-            self._follow(run, retrieval.show(self._visitor, run, known=asked))
+            self._follow(run, retrieval.show(self._visitor, run, known=asked, take=self._take))
 
     def begin_anew(self, after: UUID) -> None:
         """Tell the page that the conversation begins after a turn, unless it knows."""
@@ -161,8 +169,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # In this process or, as far as it was told, in another.
         if self._unended:
             raise protocol.Refused.busy()
-        # Not for long.
-        await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
+        if not self._remembering.done():
+            # Not for long.
+            await asyncio.wait([self._remembering], timeout=conversations.PATIENCE)
         if frame.turn is not None:
             await retrieval.must_be_last(self._visitor, frame.turn, self._conversation.memory)
         await generations().begin(self._asker, self._visitor, frame, self._conversation)
@@ -175,7 +184,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         shown = sum(not each.done() for each in self._shown.values())
         if self._resumed > protocol.MAX_RESUMED or shown >= protocol.MAX_SHOWN:
             raise protocol.Refused.too_often(run)
-        self._follow(run, await retrieval.resume(self._visitor, run, after))
+        self._follow(run, await retrieval.resume(self._visitor, run, after, self._take))
 
     async def _stop(self, run: UUID, seen: int) -> None:
         await retrieval.info(self._visitor, run)
@@ -279,6 +288,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
             log.info("the connection is gone", error=type(error).__name__)
             return False
         return True
+
+    def _take(self, delta: protocol.Delta) -> bool:
+        """Send a piece where it is written, if the server can do that and has room; returns whether it is sent."""
+        if self._send_at_once is None:
+            return False
+        try:
+            return self._send_at_once(protocol.encode(delta))
+        except Exception as error:
+            # Of one page's connection, and no business of the answer. Who sends it next finds out.
+            log.info("a piece could not be sent at once", error=type(error).__name__)
+            return False
 
     async def _send(self, frame: protocol.ServerFrame) -> None:
         # What Channels' own `send` does, without the layers in between: this is done for each token.

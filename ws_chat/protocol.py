@@ -8,9 +8,9 @@ by its first run; asked again, it has further runs, and the newest counts. `prot
 JSON schema, and the history that is read over HTTP.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -323,9 +323,6 @@ def schema() -> dict[str, Any]:
     return described | {"properties": {name: by_key[name, mode] for name, mode in by_key}}
 
 
-_in_json = json.JSONEncoder(ensure_ascii=False).encode
-
-
 @lru_cache(maxsize=2048)
 def _head(run: UUID) -> str:
     return f'{{"type":"delta","run":"{run}","seq":'
@@ -335,7 +332,7 @@ def encode(frame: ServerFrame) -> str:
     """Return a frame as JSON."""
     if isinstance(frame, Delta):
         restart = "true" if frame.restart else "false"
-        return f'{_head(frame.run)}{frame.seq},"text":{_in_json(frame.text)},"restart":{restart}}}'
+        return f'{_head(frame.run)}{frame.seq},"text":{encode_basestring(frame.text)},"restart":{restart}}}'
     return frame.model_dump_json()
 
 

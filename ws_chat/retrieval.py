@@ -1,6 +1,6 @@
 """Runs looked up again, by whoever resumes or watches them: in memory, in the run log, in the audit log."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
@@ -99,31 +99,36 @@ async def must_be_last(visitor: UUID, turn: UUID, memory: Memory) -> None:
             raise
 
 
-async def resume(visitor: UUID, run: UUID, after: int) -> AsyncGenerator[protocol.ServerFrame]:
-    """Return the frames of a visitor's run after a number: what there is, then what comes. Raises Refused."""
+async def resume(
+    visitor: UUID, run: UUID, after: int, take: Callable[[protocol.Delta], bool] = lambda delta: False
+) -> AsyncGenerator[protocol.ServerFrame]:
+    """Return the frames of a visitor's run after a number, as `show` does. Raises Refused."""
     try:
         await info(visitor, run)
     except protocol.Refused:
         if (stored := await row(visitor, run)) is None:
             raise
         return _of_row(stored, after)
-    return show(visitor, run, after)
+    return show(visitor, run, after, take=take)
 
 
 async def show(
-    visitor: UUID, run: UUID, after: int = 0, known: Asked | None = None
+    visitor: UUID,
+    run: UUID,
+    after: int = 0,
+    known: Asked | None = None,
+    take: Callable[[protocol.Delta], bool] = lambda delta: False,
 ) -> AsyncGenerator[protocol.ServerFrame]:
-    """Yield the frames of a run that is the visitor's for certain. Raises RedisError."""
+    """Yield the frames of a run that is the visitor's for certain. Raises RedisError.
+
+    While the next frame is waited for, pieces are offered to `take` first: see `RunLog.read`.
+    """
     if after == 0:
         begun = known or await asked(visitor, run)
         yield protocol.Started(run=run, turn=begun.turn, question=begun.question)
-    async with aclosing(runs.log().read(run, after)) as events:
+    async with aclosing(runs.log().read(run, after, lambda piece: take(_delta(run, piece)))) as events:
         async for event in events:
-            match event:
-                case Delta(seq, text, restart):
-                    yield protocol.Delta(run=run, seq=seq, text=text, restart=restart)
-                case End():
-                    yield await _end(run, event)
+            yield await _end(run, event) if isinstance(event, End) else _delta(run, event)
 
 
 async def _of_row(stored: ChatMessage, after: int) -> AsyncGenerator[protocol.ServerFrame]:
@@ -137,6 +142,10 @@ def end_of(stored: ChatMessage) -> protocol.End:
     """Return the end of a run that has its row."""
     facts = Record.model_validate(stored, from_attributes=True).facts
     return _frame(stored.run_id, 0, Status(stored.status), stored.answer, facts)
+
+
+def _delta(run: UUID, piece: Delta) -> protocol.Delta:
+    return protocol.Delta(run=run, seq=piece.seq, text=piece.text, restart=piece.restart)
 
 
 def _history(visitor: UUID, before: UUID | None) -> protocol.History:

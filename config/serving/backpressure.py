@@ -4,9 +4,12 @@ Daphne 4.2.3 hands everything to Twisted, which keeps it in memory until it is r
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from daphne.server import Server
+
+from config.serving import at_once
 
 
 class _Valve:
@@ -48,6 +51,8 @@ class PatientServer(Server):  # type: ignore[misc]
             # Until the upgrade it was the HTTP half that Twisted told.
             protocol.transport.unregisterProducer()
             protocol.transport.registerProducer(valve, True)
+            # The application has not begun yet.
+            at_once.offer(scope, partial(_send_at_once, protocol, self.connections[protocol], valve))
         return queue
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
@@ -70,3 +75,10 @@ class PatientServer(Server):  # type: ignore[misc]
         protocol.handle_reply(message)
         if valve is not None and not valve.is_open:
             await valve.opened()
+
+
+def _send_at_once(protocol: Any, details: dict[str, Any], valve: _Valve, text: str) -> bool:
+    if not valve.is_open or "disconnected" in details or protocol.state != protocol.STATE_OPEN:
+        return False
+    protocol.serverSend(text)
+    return True

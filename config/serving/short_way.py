@@ -66,11 +66,15 @@ class ShortWay(WebSocketProtocol):  # type: ignore[misc]
             and not transport.dataBuffer
             and not transport._tempDataLen
         ):
-            written = transport.writeSomeData(frame)
+            # What Twisted's `writeSomeData` does, but for what only other systems need.
+            try:
+                written = transport.socket.send(frame)
+            except OSError:
+                # Without room that is what is raised, too.
+                written = 0
             if written == len(frame):
                 return
-            if isinstance(written, int) and written > 0:
-                frame = frame[written:]
+            frame = frame[written:]
         # An error is found once more there, and dealt with.
         transport.write(frame)
 

@@ -1,14 +1,19 @@
 """A run as one process knows it: its events so far, shared by everybody in this process who reads it.
 
 A reader has a place in the list and nothing of its own, so one that is slow costs no memory: it is replayed to.
+Who has everything and waits may be handed the next piece where it is written, without a turn of the event loop.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 from uuid import UUID
 
 from llm.runs.events import Delta, End, Event, merge
+
+# Takes a piece at once, and returns whether it could. It waits for nothing and raises nothing.
+Take: TypeAlias = Callable[[Delta], bool]
 
 
 class Ending:
@@ -77,9 +82,12 @@ class Feed:
             newest = known[-1] if known else None
             if newest is None or (event.seq > newest.seq and not isinstance(newest, End)):
                 known.append(event)
-        if len(known) > before:
-            for reader in self._readers:
-                reader.tell()
+        if (new := len(known) - before) == 0:
+            return
+        newest = known[-1]
+        piece = newest if new == 1 and isinstance(newest, Delta) else None
+        for reader in self._readers:
+            reader.tell(piece)
 
     def abandon(self) -> None:
         """Send the readers to whoever has the run now."""
@@ -102,9 +110,9 @@ class Feed:
         return [*merged, self.end] if self.end else merged
 
     @contextmanager
-    def reader(self) -> Iterator["Reader"]:
-        """Register a reader."""
-        reader = Reader()
+    def reader(self, after: int, take: Take | None = None) -> Iterator["Reader"]:
+        """Register a reader who has everything up to a number."""
+        reader = Reader(after, take)
         self._readers.add(reader)
         try:
             yield reader
@@ -113,17 +121,28 @@ class Feed:
 
 
 class Reader:
-    """Tells one reader that there is something new. An asyncio.Event can do more, and costs more for each piece."""
+    """Tells one reader that there is something new. An asyncio.Event can do more, and costs more for each piece.
 
-    def __init__(self) -> None:
+    `cursor` is the number of the last event that the reader has.
+    """
+
+    def __init__(self, cursor: int, take: Take | None) -> None:
+        self.cursor = cursor
+        self._take = take
         self._loop = asyncio.get_running_loop()
         self._told = False
         self._waiting: asyncio.Future[None] | None = None
 
-    def tell(self) -> None:
-        """Wake the reader, or have it not wait the next time."""
+    def tell(self, piece: Delta | None = None) -> None:
+        """Give the reader the piece that is new, where that is all; else wake it, or have it not wait the next time."""
+        waits = self._waiting is not None and not self._waiting.done()
+        # Who waits, and was not told before, has everything but this piece.
+        if waits and self._take is not None and piece is not None and piece.seq > self.cursor and self._take(piece):
+            self.cursor = piece.seq
+            return
         self._told = True
-        if self._waiting is not None and not self._waiting.done():
+        if waits:
+            assert self._waiting is not None
             self._waiting.set_result(None)
 
     async def told(self) -> None:

@@ -21,7 +21,7 @@ from config import loops, redis
 from config.background import Background
 from llm.runs.appending import Appender
 from llm.runs.events import End, Event, decode_end, text_of
-from llm.runs.feeds import Ending, Feed
+from llm.runs.feeds import Ending, Feed, Take
 from llm.runs.store import (
     APPENDED,
     ENDED,
@@ -103,23 +103,25 @@ class RunLog:
         base = await self._store.take_over(run, writer=token, process=self._process, owner=owner)
         return self._write(run, owner=owner, leased=leased, base=base, on_stop=on_stop, token=token)
 
-    async def read(self, run: UUID, after: int = 0) -> AsyncGenerator[Event]:
+    async def read(self, run: UUID, after: int = 0, take: Take | None = None) -> AsyncGenerator[Event]:
         """Yield what follows a number: what there is, then what comes, up to the end.
 
         Where there is more than one delta they come as one, with the number of the last. A run that does not exist yet
-        is waited for, and one that exists no more, too: see `info`.
+        is waited for, and one that exists no more, too: see `info`. A piece that comes while its reader waits for
+        nothing else is offered to `take` first, where it is written; what that took is not yielded.
         """
         while True:
             feed = self._feed(run)
             try:
-                with feed.reader() as reader:
+                with feed.reader(after, take) as reader:
                     while not feed.abandoned:
-                        for event in feed.after(after):
+                        for event in feed.after(reader.cursor):
                             yield event
                             if isinstance(event, End):
                                 return
-                            after = event.seq
+                            reader.cursor = event.seq
                         await reader.told()
+                    after = reader.cursor
             finally:
                 self._leave_feed(feed)
 

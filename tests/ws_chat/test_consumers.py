@@ -9,7 +9,7 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from pytest_django import Settings
 
-from config.serving import draining
+from config.serving import at_once, draining
 from tests.ws_chat.conftest import Socket, rows
 from ws_chat import answers, protocol, transcript
 from ws_chat.models import Status
@@ -34,6 +34,30 @@ async def test_an_answer_streams_in_contiguous_pieces_and_ends_with_the_whole(vi
     # Those that came in a burst are joined.
     assert end["usage"]["completion_tokens"] >= len(deltas)
     assert 0 <= end["timings"]["first_token_ms"] <= end["timings"]["total_ms"]
+    await socket.disconnect()
+
+
+async def test_pieces_that_a_server_sends_at_once_and_others_come_in_order(visitor: uuid.UUID) -> None:
+    socket = Socket(visitor)
+    offers = iter(range(10_000))
+
+    def send(text: str) -> bool:
+        number = next(offers)
+        if number % 5 == 4:
+            raise OSError("the connection has a problem")
+        if number % 3 == 2:
+            return False
+        socket.output_queue.put_nowait({"type": "websocket.send", "text": text})
+        return True
+
+    at_once.offer(socket.scope, send)
+    await socket.opened()
+    await socket.ask("scene:brisk please")
+    deltas, end = await socket.until_end()
+    numbers = [delta["seq"] for delta in deltas]
+    assert numbers == sorted(set(numbers))
+    assert "".join(delta["text"] for delta in deltas) == end["text"]
+    assert next(offers) > 5
     await socket.disconnect()
 
 

@@ -86,12 +86,12 @@ def test_an_endpoint_has_room_for_a_burst_unless_it_says_how_much() -> None:
     assert shown.stdout.decode().strip() == str(wanted)
 
 
-@pytest.mark.parametrize("compression", [None, "deflate"])
-async def test_frames_of_every_size_come_whole_and_in_order(port: int, compression: str | None) -> None:
+@pytest.mark.parametrize(("path", "compression"), [("", None), ("", "deflate"), ("at-once", None)])
+async def test_frames_of_every_size_come_whole_and_in_order(port: int, path: str, compression: str | None) -> None:
     # Where the header changes its form; and some that are binary.
     sizes = [4, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, -5, 4, -70_000, 4, 300_000, 4]
     sizes += [random.choice((10, 200, 70_000, -20)) for _ in range(100)]
-    async with connect(f"ws://127.0.0.1:{port}/", max_size=None, compression=compression) as socket:
+    async with connect(f"ws://127.0.0.1:{port}/{path}", max_size=None, compression=compression) as socket:
         await socket.send(json.dumps(sizes))
         for number, size in enumerate(sizes):
             got = await asyncio.wait_for(socket.recv(), 20)
@@ -106,6 +106,16 @@ async def test_who_reads_late_gets_everything_in_order(port: int) -> None:
         await asyncio.sleep(0.5)
         for number, size in enumerate(sizes):
             assert await asyncio.wait_for(socket.recv(), 20) == text_of(number, size)
+
+
+async def test_what_has_no_room_is_not_sent_at_once(port: int) -> None:
+    sizes = [5000] * 1500
+    async with connect(f"ws://127.0.0.1:{port}/at-once", max_queue=1, compression=None) as socket:
+        await socket.send(json.dumps(sizes))
+        await asyncio.sleep(0.5)
+        for number, size in enumerate(sizes):
+            assert await asyncio.wait_for(socket.recv(), 20) == text_of(number, size)
+        assert 0 < int(await asyncio.wait_for(socket.recv(), 20)) < len(sizes)
 
 
 async def test_who_leaves_in_the_middle_is_in_nobodys_way(port: int) -> None:

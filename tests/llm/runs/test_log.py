@@ -24,6 +24,39 @@ async def test_a_reader_in_the_same_process_gets_each_piece_at_once(processes, r
         await anext(reading)
 
 
+async def test_a_reader_who_waits_may_take_a_piece_where_it_is_written(processes, run):
+    log = await processes()
+    writer = log.open(run, owner="me")
+    writer.write("one ")
+    taken: list[Delta] = []
+
+    def take(piece: Delta) -> bool:
+        if piece.text.startswith("no"):
+            return False
+        taken.append(piece)
+        return True
+
+    reading = log.read(run, take=take)
+    # Who does not wait is behind, and has it yielded.
+    assert await anext(reading) == Delta(1, "one ")
+    writer.write("two ")
+    assert await anext(reading) == Delta(2, "two ")
+    following = asyncio.ensure_future(anext(reading))
+    await asyncio.sleep(0)
+    writer.write("three ")
+    assert taken == [Delta(3, "three ")]
+    # From the first that is not taken on it is behind, until it waits again.
+    writer.write("no")
+    writer.write("five ")
+    assert await following == Delta(5, "nofive ")
+    following = asyncio.ensure_future(anext(reading))
+    await asyncio.sleep(0)
+    writer.write("six")
+    writer.end("done")
+    assert await following == End(7, "done", 6, {})
+    assert taken == [Delta(3, "three "), Delta(6, "six")]
+
+
 async def test_another_process_replays_and_tails(processes, run):
     here, there = await processes(), await processes()
     writer = here.open(run, owner="me")
