@@ -137,11 +137,16 @@ local function append(run, writer, owner, fresh, lease, entries)
     tell(run)
     return state[3] or 'ok'
 end
-local answers = {}
+-- Of most there is nothing to say.
+local others = {}
 for i, batch in ipairs(cjson.decode(ARGV[3])) do
-    answers[i] = append(unpack(batch))
+    local answer = append(unpack(batch))
+    if answer ~= 'ok' then
+        table.insert(others, i)
+        table.insert(others, answer)
+    end
 end
-return answers
+return others
 """
 )
 
@@ -249,7 +254,11 @@ class Store:
         """Append to many runs in one round trip; returns what became of each batch."""
         several = [batches[start : start + _APPENDED_AT_ONCE] for start in range(0, len(batches), _APPENDED_AT_ONCE)]
         calls = [(_APPEND, [_ALIVE], [some[0].process, KEPT, self._in_json(some)]) for some in several]
-        return [answer for answers in await self._run_all(calls) for answer in answers]
+        answers = [APPENDED] * len(batches)
+        for number, others in enumerate(await self._run_all(calls)):
+            for place, answer in zip(others[::2], others[1::2], strict=True):
+                answers[number * _APPENDED_AT_ONCE + place - 1] = answer
+        return answers
 
     async def read(self, cursors: Sequence[tuple[UUID, int]]) -> list[list[Event]]:
         """Return the events of each run after a number, all in one round trip."""
