@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,6 +22,8 @@ from llm.types import Call, Chunk, Completion, Purpose, Request, Usage
 
 log = structlog.get_logger(__name__)
 
+# How often a provider is asked for one answer, at most.
+_TRIES = 2
 # Seconds before a provider that failed is asked once more. Random, so that many askers do not come back together.
 _PAUSE = (0.1, 0.4)
 
@@ -103,20 +104,27 @@ class Chain:
         for position, provider in enumerate(self.providers):
             begin_by = now() + (first_by - now()) / (len(self.providers) - position)
             restart = broken is not None
-            try:
-                async with aclosing(self._insist(provider, request, begin_by, answer_by, position > 0)) as chunks:
-                    async for chunk in chunks:
-                        yield replace(chunk, restart=True) if restart else chunk
-                        restart = False
-                return
-            except _Failed as failure:
-                failures.append(failure.error)
-                log.warning("provider failed", provider=provider.name, error=str(failure.error))
-                if failure.answering:
-                    broken = failure.error
-                    first_by = min(now() + self._first_token_seconds, answer_by)
-                    if not broken.retryable or now() >= answer_by:
-                        break
+            failure: _Failed | None = None
+            # Here, because a generator of its own would be one more for each piece to go through.
+            for _ in range(_TRIES):
+                if failure is not None and not await _may_ask_again(provider, failure, begin_by):
+                    break
+                try:
+                    async with aclosing(self._ask(provider, request, begin_by, answer_by, position > 0)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk._replace(restart=True) if restart else chunk
+                            restart = False
+                    return
+                except _Failed as failed:
+                    failure = failed
+            assert failure is not None
+            failures.append(failure.error)
+            log.warning("provider failed", provider=provider.name, error=str(failure.error))
+            if failure.answering:
+                broken = failure.error
+                first_by = min(now() + self._first_token_seconds, answer_by)
+                if not broken.retryable or now() >= answer_by:
+                    break
         raise broken or errors.NoProviderAnswered(failures)
 
     async def complete(self, request: Request) -> Completion:
@@ -128,26 +136,6 @@ class Chain:
         for provider in self.providers:
             await provider.aclose()
 
-    async def _insist(
-        self, provider: Provider, request: Request, begin_by: float, answer_by: float, fallback: bool
-    ) -> AsyncGenerator[Chunk]:
-        """Ask a provider, and once more where that can help and there is time for it."""
-        try:
-            async with aclosing(self._ask(provider, request, begin_by, answer_by, fallback)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-            return
-        except _Failed as failure:
-            pause = None if failure.answering else _pause_before_retry(failure.error)
-            if pause is None or asyncio.get_running_loop().time() + pause >= begin_by:
-                raise
-            error = str(failure.error)
-        log.info("provider is asked again", provider=provider.name, error=error, seconds=round(pause, 2))
-        await asyncio.sleep(pause)
-        async with aclosing(self._ask(provider, request, begin_by, answer_by, fallback)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
     async def _ask(
         self, provider: Provider, request: Request, begin_by: float, answer_by: float, fallback: bool
     ) -> AsyncGenerator[Chunk]:
@@ -156,50 +144,42 @@ class Chain:
             raise _Failed(errors.CircuitOpen("not asked, it failed several times in a row", provider=provider.name))
         call = _Watch(self._purpose, provider, request, fallback)
         try:
-            async with aclosing(_within(provider, request, begin_by, answer_by)) as chunks:
-                async for chunk in chunks:
-                    first = call.note(chunk)
-                    yield Chunk(
-                        _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", chunk.text),
-                        chunk.finish,
-                        chunk.usage,
-                        chunk.provider or provider.name,
-                        chunk.model or provider.model,
-                        fallback,
-                    )
-                    if first:
-                        # Not before the visitor has it.
-                        await self._breaker.succeeded(provider.name)
-        except errors.LLMError as error:
-            call.outcome = type(error).__name__
-            if error.retryable:
-                await self._breaker.failed(provider.name)
-            elif isinstance(error, errors.Refused | errors.TooLong):
-                # It works; it is the question that does not.
-                await self._breaker.succeeded(provider.name)
-            raise _Failed(error, answering=call.first_token_seconds is not None) from None
-        finally:
-            self._record(call.over())
-
-
-async def _within(provider: Provider, request: Request, begin_by: float, answer_by: float) -> AsyncGenerator[Chunk]:
-    """Yield what a provider says; raises TimedOut where a deadline passes, and its own LLMErrors."""
-    awaited = "the first token"
-    async with aclosing(provider.stream(request)) as chunks:
-        try:
-            with Deadline(begin_by) as deadline:
-                chunk = await deadline.wait_for(anext(chunks, None))
-            awaited = "the answer"
-            with Deadline(answer_by) as deadline:
-                while chunk is not None:
-                    yield chunk
-                    if deadline.passed:
-                        raise TimeoutError
-                    chunk = await deadline.wait_for(anext(chunks, None))
+            async with aclosing(provider.stream(request)) as chunks:
+                with Deadline(begin_by) as deadline:
+                    while (chunk := await deadline.wait_for(anext(chunks, None))) is not None:
+                        if first := call.note(chunk):
+                            deadline.move(answer_by)
+                        yield _presentable(chunk, provider, fallback)
+                        if first:
+                            # Not before the visitor has it.
+                            await self._breaker.succeeded(provider.name)
+                        if deadline.passed:
+                            raise TimeoutError
             return
         except TimeoutError:
-            pass
-    raise errors.TimedOut(f"{awaited} took too long", provider=provider.name)
+            awaited = "the first token" if call.first_token_seconds is None else "the answer"
+            failure: errors.LLMError = errors.TimedOut(f"{awaited} took too long", provider=provider.name)
+            call.outcome = type(failure).__name__
+        except errors.LLMError as error:
+            failure = error
+            call.outcome = type(failure).__name__
+        finally:
+            self._record(call.over())
+        if failure.retryable:
+            await self._breaker.failed(provider.name)
+        elif isinstance(failure, errors.Refused | errors.TooLong):
+            # It works; it is the question that does not.
+            await self._breaker.succeeded(provider.name)
+        raise _Failed(failure, answering=call.first_token_seconds is not None)
+
+
+def _presentable(chunk: Chunk, provider: Provider, fallback: bool) -> Chunk:
+    """Return a provider's chunk as a chain passes it on."""
+    text = chunk.text
+    if _UNSTORABLE.search(text):
+        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    named = chunk.provider or provider.name, chunk.model or provider.model
+    return Chunk(text, chunk.finish, chunk.usage, *named, fallback)
 
 
 class _Watch:
@@ -252,6 +232,17 @@ class _Watch:
             total_seconds=time.perf_counter() - self._clock,
             trace_id=self._request.trace_id,
         )
+
+
+async def _may_ask_again(provider: Provider, failure: "_Failed", begin_by: float) -> bool:
+    """Wait until the provider may be asked once more; returns whether that can help and there is time for it."""
+    pause = None if failure.answering else _pause_before_retry(failure.error)
+    if pause is None or asyncio.get_running_loop().time() + pause >= begin_by:
+        return False
+    error = str(failure.error)
+    log.info("provider is asked again", provider=provider.name, error=error, seconds=round(pause, 2))
+    await asyncio.sleep(pause)
+    return True
 
 
 def _pause_before_retry(error: errors.LLMError) -> float | None:

@@ -26,6 +26,12 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._timer.cancel()
 
+    def move(self, moment: float) -> None:
+        """Wait up to another moment from now on, unless this one has `passed`."""
+        self._timer.cancel()
+        if not self.passed:
+            self._timer = self._loop.call_at(moment, self._pass)
+
     async def wait_for(self, awaitable: Awaitable[T]) -> T:
         """Return what is awaited; raises TimeoutError where the moment passes meanwhile, as `asyncio.timeout` does.
 

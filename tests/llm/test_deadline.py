@@ -25,6 +25,18 @@ async def test_what_comes_in_time_is_given_and_what_does_not_is_cancelled() -> N
     await asyncio.sleep(0)
 
 
+async def test_a_deadline_that_is_moved_is_the_new_one() -> None:
+    with Deadline(soon(0.01)) as deadline:
+        deadline.move(soon(60))
+        await deadline.wait_for(asyncio.sleep(0.05))
+        assert not deadline.passed
+        deadline.move(soon(0.01))
+        with pytest.raises(TimeoutError):
+            await deadline.wait_for(asyncio.sleep(60))
+        deadline.move(soon(60))
+    assert deadline.passed
+
+
 async def test_nothing_is_cancelled_between_two_waits() -> None:
     with Deadline(soon(0.01)) as deadline:
         await asyncio.sleep(0.05)
