@@ -11,12 +11,15 @@ process that had it may have died. With Redis away every provider is admitted.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import structlog
 from django.conf import settings
 
+from config.background import Background
 from llm.shared_state import SHARED, Away, Script, Shared
 
 log = structlog.get_logger(__name__)
@@ -106,10 +109,19 @@ class Breaker:
         self._probe_ms = max(1, round(probe_seconds * 1000))
         self._kept_ms = _FORGOTTEN_AFTER * max(self._open_ms, self._probe_ms)
         self._shared = shared
+        self._background = Background("breaker")
         # Providers that had failed when this process last looked: success of the others needs no word.
         self._troubled: set[str] = set()
         # Until when providers that were found to be well are taken to be so, by the monotonic clock.
         self._well_until: dict[str, float] = {}
+
+    def look_ahead(self, provider: str) -> None:
+        """Look beside other work whether the provider is well, for who asks in a moment. Claims no probe.
+
+        What else is asked of Redis in this turn of the event loop shares the round trip.
+        """
+        if time.monotonic() >= self._well_until.get(provider, 0):
+            self._background.keep_up(provider, partial(self._look, provider))
 
     async def admits(self, provider: str) -> bool:
         """Whether the provider may be asked now; who is told yes should tell what came of it."""
@@ -120,8 +132,7 @@ class Breaker:
         except Away:
             return True
         if answer == b"closed":
-            self._troubled.discard(provider)
-            self._well_until[provider] = time.monotonic() + WELL_FOR
+            self._note_well(provider)
             return True
         self._troubled.add(provider)
         if answer == b"probe":
@@ -161,6 +172,15 @@ class Breaker:
         names = list(dict.fromkeys(providers))
         seen = await self._shared.run(_LOOK, [_key(name) for name in names], [])
         return {name: _circuit(*numbers) for name, numbers in zip(names, seen, strict=True)}
+
+    async def _look(self, provider: str) -> None:
+        with suppress(Away):
+            if (await self.states([provider]))[provider].failures == 0:
+                self._note_well(provider)
+
+    def _note_well(self, provider: str) -> None:
+        self._troubled.discard(provider)
+        self._well_until[provider] = time.monotonic() + WELL_FOR
 
 
 def from_settings() -> Breaker:

@@ -49,6 +49,10 @@ class Breaker(Protocol):
         """Learn that the provider failed, in a way that says something about it and not about the question."""
         ...
 
+    def look_ahead(self, provider: str) -> None:
+        """Find out, beside other work, whether the provider is well; claims nothing and waits for nothing."""
+        ...
+
 
 class AlwaysClosed:
     """A breaker that never breaks, for chains that share nothing with others."""
@@ -62,6 +66,9 @@ class AlwaysClosed:
 
     async def failed(self, provider: str) -> None:
         """Learn nothing."""
+
+    def look_ahead(self, provider: str) -> None:
+        """Find out nothing."""
 
 
 class Chain:
@@ -89,6 +96,11 @@ class Chain:
         self._purpose = purpose
         self._breaker = breaker or AlwaysClosed()
         self._record = record
+
+    def look_ahead(self) -> None:
+        """Say that there may be a request in a moment, so that what it would wait for is known by then."""
+        for provider in self.providers[:1]:
+            self._breaker.look_ahead(provider.name)
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk]:
         """Yield the answer; every chunk names the provider and model, and says whether they are a fallback.

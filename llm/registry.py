@@ -42,6 +42,12 @@ def chain(purpose: Purpose) -> Chain:
     return made[purpose]
 
 
+def look_ahead(purpose: Purpose) -> None:
+    """Say that there may be a request in a moment, where there is a chain already: see `Chain.look_ahead`."""
+    if (made := _chains.get(asyncio.get_running_loop(), {}).get(purpose)) is not None:
+        made.look_ahead()
+
+
 def names() -> list[str]:
     """Return what the providers of all chains are called, in their circuits and in the ledger, each once."""
     return sorted({called(name, purpose) for purpose, chain in settings.LLM_CHAINS.items() for name in chain})

@@ -10,7 +10,7 @@ import structlog
 from config.observability import correlation, tracing
 from config.observability.logs import texts
 from config.serving import draining
-from llm import budgets, metrics, runs
+from llm import budgets, metrics, registry, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation
 from llm.runs import RunFull
@@ -130,6 +130,8 @@ class Generations:
         try:
             answer = Answer(visitor_id, asked.text, talk.prompt(asked.text, str(asked.turn or "")), asked.turn)
             with tracing.span("ask", answer.trace_id, kind="server", link=asked.traceparent, attributes=_ABOUT):
+                # In the budget's round trip.
+                registry.look_ahead("chat")
                 await budgets.reserve(asker, str(answer.run), answer.most_tokens)
                 generation = self._runs[answer.run] = Generation(answer, talk)
         finally:

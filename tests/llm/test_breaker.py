@@ -12,12 +12,12 @@ from django.core.management import CommandError, call_command
 
 from config import redis
 from config.embedded.ports import any_free
-from llm import registry
+from llm import registry, shared_state
 from llm.breaker import Breaker, Circuit
 from llm.chain import Chain
 from llm.providers.openai_compatible import OpenAICompatible
 from llm.providers.scripted import Scene, Scripted
-from llm.shared_state import Away
+from llm.shared_state import Away, Script
 from llm.types import Message, Request
 from tests.llm.servers.openai import OpenAIServer
 from tests.llm.servers.relay import Relay
@@ -58,6 +58,36 @@ async def fail(breaker: Breaker, provider: str, times: int = 3) -> None:
 
 async def state(breaker: Breaker, provider: str) -> Circuit:
     return (await breaker.states([provider]))[provider]
+
+
+async def test_who_looks_ahead_shares_a_round_trip_and_need_not_ask_again(process, provider, monkeypatch):
+    trips: list[int] = []
+    evaluate = shared_state._evaluate
+
+    async def note(client, wanted):
+        trips.append(len(wanted))
+        return await evaluate(client, wanted)
+
+    monkeypatch.setattr(shared_state, "_evaluate", note)
+    shared = process()
+    breaker = Breaker(failures=3, seconds=60, probe_seconds=10, shared=shared)
+    breaker.look_ahead(provider)
+    await shared.run(Script("return 1"), [], [])
+    await asyncio.sleep(0)
+    assert await breaker.admits(provider)
+    assert trips == [2]
+
+
+async def test_who_looks_ahead_claims_no_probe_and_admits_nobody(breaker, provider):
+    one = breaker()
+    await fail(one, provider)
+    for admitted in (False, True):
+        one.look_ahead(provider)
+        # Another request of this process: it shares the round trip, or comes after it.
+        await one.states([provider])
+        await asyncio.sleep(0)
+        assert await one.admits(provider) is admitted
+        await later(provider, 61)
 
 
 async def test_failures_in_a_row_open_the_circuit_for_all_processes(breaker, provider):

@@ -10,6 +10,7 @@ from channels.exceptions import StopConsumer
 from pytest_django import Settings
 
 from config.serving import at_once, draining
+from llm import breaker, budgets, registry, shared_state
 from tests.ws_chat.conftest import Socket, rows
 from ws_chat import answers, protocol, transcript
 from ws_chat.models import Status
@@ -58,6 +59,26 @@ async def test_pieces_that_a_server_sends_at_once_and_others_come_in_order(visit
     assert numbers == sorted(set(numbers))
     assert "".join(delta["text"] for delta in deltas) == end["text"]
     assert next(offers) > 5
+    await socket.disconnect()
+
+
+async def test_a_question_waits_for_one_round_trip(visitor: uuid.UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    trips: list[set[shared_state.Script]] = []
+    evaluate = shared_state._evaluate
+
+    async def note(client: Any, wanted: Any) -> Any:
+        trips.append({each.script for each in wanted})
+        return await evaluate(client, wanted)
+
+    socket = await Socket(visitor).opened()
+    # As in a process that has answered before.
+    registry.chain("chat")
+    monkeypatch.setattr(shared_state, "_evaluate", note)
+    await socket.ask(SLOW)
+    assert (await socket.receive_json_from(timeout=5))["type"] == "delta"
+    # Whether there is room in the budget, and whether the provider is well.
+    asked = {budgets._RESERVE, breaker._LOOK, breaker._ADMIT}
+    assert [trip & asked for trip in trips if trip & asked] == [{budgets._RESERVE, breaker._LOOK}]
     await socket.disconnect()
 
 
