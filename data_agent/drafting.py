@@ -186,7 +186,8 @@ async def attempt_query(
                     usable = Attempt(reply, _warned(examined, doubtful), completion, refused)
                 if not fewest:
                     return usable
-                problem = " ".join(doubtful)
+                messages = prompts.minded(first, " ".join(doubtful))
+                continue
         messages = prompts.repair(first, completion.text if completion else "", problem + hints.advice(problem))
     return usable or Attempt(None, None, completion, refused, problem)
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import postgast
+
 from data_agent.guard.trees import own_parts, parts
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
@@ -40,7 +42,7 @@ def correct(tree: Any, question: str, known: Known) -> list[str]:
         notes.append("Each customer is counted once now, however often they bought.")
     elif _asks_for_pieces(question, known) and _count_pieces(select):
         notes.append("Pieces are counted now, not purchases.")
-    if _count_times(tree, question):
+    if _count_times(tree, question) or _select_by_times(select, question):
         notes.append("Purchases are counted now, not pieces.")
     return notes
 
@@ -113,6 +115,32 @@ def _count_times(tree: Any, question: str) -> bool:
                 del call.args[:]
                 changed = True
     return changed
+
+
+def _select_by_times(select: Any, question: str) -> bool:
+    """Count who bought so often, where a purchase's own quantity is compared with the number of times."""
+    numbers = {int(found["number"]) for found in _TIMES.finditer(question) if found["number"]}
+    condition, value = select.where_clause.a_expr, select.where_clause.a_expr.rexpr.a_const
+    fields = [each.string.sval for each in condition.lexpr.column_ref.fields]
+    if (
+        not _CUSTOMERS.search(question)
+        or _only_count(select) is None
+        or not fields
+        or fields[-1] != "quantity"
+        or value.WhichOneof("val") != "ival"
+        or value.ival.ival not in numbers
+    ):
+        return False
+    text = (
+        f"SELECT 1 WHERE user_id IN (SELECT user_id FROM {PURCHASES.name} GROUP BY user_id "
+        f"HAVING count(*) {condition.name[-1].string.sval} {value.ival.ival})"
+    )
+    made = postgast.parse(text).stmts[0].stmt.select_stmt.where_clause
+    column = made.sub_link.testexpr.column_ref
+    column.CopyFrom(condition.lexpr.column_ref)
+    column.fields[-1].string.sval = "user_id"
+    select.where_clause.CopyFrom(made)
+    return True
 
 
 def _only_count(select: Any) -> Any | None:

@@ -145,6 +145,14 @@ def repair(messages: tuple[Message, ...], answer: str, problem: str) -> tuple[Me
     )
 
 
+def minded(messages: tuple[Message, ...], problem: str) -> tuple[Message, ...]:
+    """Return the messages that ask for a query afresh, with what to mind.
+
+    Without the query that was doubtful: a small model that sees it writes it again.
+    """
+    return (*messages[:-1], Message("user", f"{messages[-1].content}\nMind: {problem}"))
+
+
 def next_step(asked: Asked, given: Sequence[Given], known: Known) -> tuple[Message, ...]:
     """Return the messages that ask what to do now: answer, query again, or ask the person."""
     task = f"{tables(known)}\n{_NEXT}"

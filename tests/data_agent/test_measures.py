@@ -68,6 +68,16 @@ def test_times_are_counted(question: str, times: int) -> None:
     assert corrected(sql, question) == (sql, [])
 
 
+def test_who_bought_so_often_is_found_among_all_purchases() -> None:
+    count = "SELECT count(DISTINCT p.user_id) FROM analytics_purchases p WHERE"
+    sql, notes = corrected(f"{count} p.quantity > 3", "How many customers bought more than 3 times?")
+    often = "SELECT user_id FROM analytics_purchases GROUP BY user_id HAVING count(*) > 3"
+    assert sql == written(f"{count} p.user_id IN ({often})")
+    assert notes == ["Purchases are counted now, not pieces."]
+    for other in (f"{count} p.quantity > 3 AND p.id < 9", f"{count} p.quantity > 4", f"{count} p.id > 3"):
+        assert corrected(other, "How many customers bought more than 3 times?") == (written(other), [])
+
+
 @pytest.mark.parametrize(
     ("sql", "question"),
     [
