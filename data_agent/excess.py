@@ -11,11 +11,14 @@ from typing import Any
 import postgast
 
 from data_agent import conditions, wording
+from data_agent.guard.policy import DEFAULT_ROWS
 from data_agent.guard.trees import own_parts, parts
 from data_agent.samples import Known
 from data_agent.schema import PURCHASES, SCHEMA
 from data_agent.slips import tables
 
+# A word or two leave open what is asked for.
+_FEWEST_WORDS = 3
 # Where money is asked for, or the purchases' status, completed ones may be meant.
 _COMPLETED = re.compile(
     r"revenue|turnover|\bsales?\b|\bsold\b|\bsell|earn|income|\bspen[dt]|\bvalue|\bamount|\bmoney|\bprofit|\bworth\b|"
@@ -39,7 +42,7 @@ _ONE = re.compile(
 def take_out(tree: Any, said: str, known: Known) -> list[str]:
     """Change a parse tree; return what was changed, in sentences. `said` is all that the person said so far."""
     notes: list[str] = []
-    if not said.strip():
+    if len(said.split()) < _FEWEST_WORDS:
         return notes
     select = tree.stmts[0].stmt.select_stmt
     if not _COMPLETED.search(said) and _any_status(tree):
@@ -99,6 +102,9 @@ def _has_unasked_limit(select: Any, said: str) -> bool:
     if select.limit_count.a_const.WhichOneof("val") != "ival" or select.HasField("limit_offset"):
         return False
     limit = select.limit_count.a_const.ival.ival
+    if limit >= DEFAULT_ROWS:
+        # It bounds the rows as the guard would, and picks none.
+        return False
     asked = {int(number) for number in re.findall(r"\d{1,9}", said)}
     asked |= {place for place, word in enumerate(_WORDS, 1) if re.search(rf"\b{word}\b", said, re.IGNORECASE)}
     return limit not in asked and not _SUPERLATIVE.search(said) and not _FEW.search(said)

@@ -92,8 +92,21 @@ def test_a_limit_that_nobody_asked_for_goes() -> None:
     assert notes == ["LIMIT was taken out: the question asks for no number of rows."]
 
 
+def test_a_limit_that_only_bounds_the_rows_stays() -> None:
+    sql = f"SELECT name {USERS} ORDER BY id LIMIT 100"
+    assert without_excess(sql, "Which customers live in Japan?") == (written(sql), [])
+
+
 @pytest.mark.parametrize(
-    "said", ["The 10 customers", "Ten customers", "Who are the newest customers?", "Top customers", "Some customers"]
+    "said",
+    [
+        "The 10 customers",
+        "Ten customers",
+        "Who are the newest customers?",
+        "Our top customers",
+        "Show some customers",
+        "Customers, please",
+    ],
 )
 def test_a_limit_that_was_asked_for_stays(said: str) -> None:
     sql = f"SELECT name {USERS} ORDER BY id LIMIT 10"
