@@ -13,9 +13,10 @@ MAX_COMMENT = 1000
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-def written(number: int) -> str:
-    """Return a whole number as people write it in the language that is active."""
-    return number_format(number, force_grouping=True)
+def written(number: float, digits: int = 0) -> str:
+    """Return a number, rounded to so many decimal places, as people write it in the language that is active."""
+    # Django cuts off what is too long.
+    return number_format(f"{number:.{digits}f}", force_grouping=True)
 
 
 def _storable(value: str) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext, gettext_noop
+
 from config.plots import round_up
 from llm.timelines import words
 from llm.timelines.models import Chat, Transport
@@ -30,18 +33,14 @@ _WAYS = (
 Text = Callable[[float], str]
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
 # For each drawing its title, the figure of a line, and how one says it.
 _MEASURES: Mapping[str, tuple[Callable[[Line], float | None], Text]] = {
-    "First sight, median": (lambda line: line.first_sight_median, words.duration),
-    "First sight, p95": (lambda line: line.first_sight_p95, words.duration),
-    "Completion, median": (lambda line: line.completion_median, words.duration),
-    "Completion, p95": (lambda line: line.completion_p95, words.duration),
-    "Reads for each answer": (lambda line: line.reads, _number),
-    "Writes for each answer": (lambda line: line.writes, _number),
+    gettext_noop("First sight, median"): (lambda line: line.first_sight_median, words.duration),
+    gettext_noop("First sight, p95"): (lambda line: line.first_sight_p95, words.duration),
+    gettext_noop("Completion, median"): (lambda line: line.completion_median, words.duration),
+    gettext_noop("Completion, p95"): (lambda line: line.completion_p95, words.duration),
+    gettext_noop("Reads for each answer"): (lambda line: line.reads, words.average),
+    gettext_noop("Writes for each answer"): (lambda line: line.writes, words.average),
 }
 
 
@@ -101,7 +100,7 @@ def of(lines: Sequence[Line]) -> Drawings | None:
         last=last,
         width=len(days),
         legend=sorted({(_number_of(line), line.way) for line in lines}),
-        drawings=[_drawing(title, *measure, lines, days) for title, measure in _MEASURES.items()],
+        drawings=[_drawing(gettext(title), *measure, lines, days) for title, measure in _MEASURES.items()],
     )
 
 
@@ -125,7 +124,8 @@ def _drawing(
     top = round_up(max((value for by_day in figures.values() for value in by_day.values()), default=0) or 1)
     return Drawing(
         title=title,
-        sentence=f"{title}, by day. In all: {'; '.join(in_all) or words.NONE}.",
+        sentence=gettext("%(title)s, by day. In all: %(figures)s.")
+        % {"title": title, "figures": "; ".join(in_all) or words.NONE},
         curves=[
             _curve(way, [figures[way].get(day) for day in days], days, (place + 0.5) / len(figures), top, text)
             for place, way in enumerate(sorted(figures))
@@ -148,6 +148,6 @@ def _curve(
             path += f"{'M' if before is None else 'L'}{x:.2f} {y:.1f}"
             # A day between two without a figure has nothing but its shape.
             if before is None or number % step == 0:
-                points.append(Point(f"{100 * x / len(days):.2f}%", f"{y:.1f}%", f"{day}: {text(value)}"))
+                points.append(Point(f"{100 * x / len(days):.2f}%", f"{y:.1f}%", f"{date_format(day)}: {text(value)}"))
         before = value
     return Curve(way, path, points)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from django.utils.translation import gettext, gettext_noop
+
+from config.texts import written
 from llm.timelines import words
 from llm.timelines.models import Timeline
 
@@ -32,25 +35,25 @@ _UNTIL: Mapping[str, Phase] = {
     "seen": "end",
 }
 LEGEND: Mapping[Phase, str] = {
-    "way": "on the way to the server",
-    "storing": "being written down",
-    "waiting": "waiting to be picked up",
-    "thinking": "until the model's first token",
-    "writing": "the model writes",
-    "end": "until the browser shows the end",
+    "way": gettext_noop("on the way to the server"),
+    "storing": gettext_noop("being written down"),
+    "waiting": gettext_noop("waiting to be picked up"),
+    "thinking": gettext_noop("until the model's first token"),
+    "writing": gettext_noop("the model writes"),
+    "end": gettext_noop("until the browser shows the end"),
 }
 _NAMES: Mapping[str, str] = {
-    "sent": "sent by the browser",
-    "accepted": "accepted",
-    "written": "written",
-    "accepted_seen": "acceptance seen",
-    "published": "published",
-    "picked_up": "picked up",
-    "first_token": "first token",
-    "first_seen": "first text seen",
-    "last_token": "last token",
-    "stored": "stored",
-    "seen": "end seen",
+    "sent": gettext_noop("sent by the browser"),
+    "accepted": gettext_noop("accepted"),
+    "written": gettext_noop("written"),
+    "accepted_seen": gettext_noop("acceptance seen"),
+    "published": gettext_noop("published"),
+    "picked_up": gettext_noop("picked up"),
+    "first_token": gettext_noop("first token"),
+    "first_seen": gettext_noop("first text seen"),
+    "last_token": gettext_noop("last token"),
+    "stored": gettext_noop("stored"),
+    "seen": gettext_noop("end seen"),
 }
 
 
@@ -126,11 +129,11 @@ def of(timelines: Sequence[Timeline]) -> Drawing:
         sentence=" ".join(f"{lane.title}: {lane.summary}." for lane in lanes),
         lanes=lanes,
         ticks=_ticks(longest),
-        legend=[(phase, text) for phase, text in LEGEND.items() if phase in shown],
+        legend=[(phase, gettext(text)) for phase, text in LEGEND.items() if phase in shown],
         height=bottom + _AXIS,
         axis_y=bottom,
         moments=_moments(timelines),
-        facts=[(name, [cell(each) for each in timelines]) for name, cell in _FACTS.items()],
+        facts=[(gettext(name), [cell(each) for each in timelines]) for name, cell in _FACTS.items()],
     )
 
 
@@ -170,7 +173,7 @@ def _parts(timeline: Timeline, longest: float) -> list[Part]:
     for mark, phase in _UNTIL.items():
         end = min(moments.get(mark, begin), timeline.seen_ms)
         if end > begin:
-            tip = f"{LEGEND[phase]}: {words.duration(end - begin)}"
+            tip = f"{gettext(LEGEND[phase])}: {words.duration(end - begin)}"
             parts.append(Part(phase, _percent(begin, longest), _percent(end - begin, longest), tip))
         begin = max(begin, end)
     return parts
@@ -201,7 +204,7 @@ def _step(least: float) -> float:
 def _moments(timelines: Sequence[Timeline]) -> list[tuple[str, list[str]]]:
     known = [moments_of(each) for each in timelines]
     return [
-        (text, [words.duration(each[name]) if name in each else words.NONE for each in known])
+        (gettext(text), [words.duration(each[name]) if name in each else words.NONE for each in known])
         for name, text in _NAMES.items()
         if name != "sent" and any(name in each for each in known)
     ]
@@ -216,10 +219,10 @@ def _percent(milliseconds: float, longest: float) -> str:
 
 
 _FACTS: Mapping[str, Callable[[Timeline], str]] = {
-    "database": lambda each: words.statements(each.reads, each.writes),
-    "database, beside it": lambda each: words.statements(each.beside_reads, each.beside_writes),
-    "reconnects": lambda each: str(each.reconnects),
-    "model": words.model,
-    "tokens, prompt + answer": words.tokens,
-    "cost": lambda each: words.cost(each.cost),
+    gettext_noop("database"): lambda each: words.statements(each.reads, each.writes),
+    gettext_noop("database, beside it"): lambda each: words.statements(each.beside_reads, each.beside_writes),
+    gettext_noop("reconnects"): lambda each: written(each.reconnects),
+    gettext_noop("model"): words.model,
+    gettext_noop("tokens, prompt + answer"): words.tokens,
+    gettext_noop("cost"): lambda each: words.cost(each.cost),
 }

@@ -1,22 +1,23 @@
 """One timeline for each question whose sender saw its end, and says so."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class Transport(models.TextChoices):
     """How the answer came to the browser."""
 
     WEBSOCKET = "websocket", "WebSocket"
-    EVENTS = "sse", "server-sent events"
-    HELD = "held", "held polling"
-    PLAIN = "plain", "plain polling"
+    EVENTS = "sse", gettext_lazy("server-sent events")
+    HELD = "held", gettext_lazy("held polling")
+    PLAIN = "plain", gettext_lazy("plain polling")
 
 
 class Chat(models.TextChoices):
     """Which of the chats answered."""
 
-    KAFKA = "kafka", "Kafka chat"
-    WEBSOCKET = "websocket", "WebSocket chat"
+    KAFKA = "kafka", gettext_lazy("Kafka chat")
+    WEBSOCKET = "websocket", gettext_lazy("WebSocket chat")
 
 
 class Timeline(models.Model):

@@ -3,9 +3,11 @@
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from config.texts import written
 from llm.timelines import curves, statistics, words
 from llm.timelines.statistics import Line
 
@@ -13,12 +15,24 @@ from llm.timelines.statistics import Line
 DOORS = (
     (
         "held",
-        "Kafka, held polling",
-        "The browser asks once, and the server holds the request until there is an answer.",
+        gettext_lazy("Kafka, held polling"),
+        gettext_lazy("The browser asks once, and the server holds the request until there is an answer."),
     ),
-    ("plain", "Kafka, plain polling", "The browser asks every 500 ms, and the row is read each time."),
-    ("websocket", "WebSocket", "One open connection. The answer comes as the model writes it."),
-    ("sse", "Kafka, server-sent events", "A worker writes, and the browser reads along over one long response."),
+    (
+        "plain",
+        gettext_lazy("Kafka, plain polling"),
+        gettext_lazy("The browser asks every 500 ms, and the row is read each time."),
+    ),
+    (
+        "websocket",
+        gettext_lazy("WebSocket"),
+        gettext_lazy("One open connection. The answer comes as the model writes it."),
+    ),
+    (
+        "sse",
+        gettext_lazy("Kafka, server-sent events"),
+        gettext_lazy("A worker writes, and the browser reads along over one long response."),
+    ),
 )
 
 
@@ -62,12 +76,12 @@ def as_json(request: HttpRequest) -> HttpResponse:
 def _cells(line: Line) -> tuple[str, ...]:
     return (
         line.way,
-        f"{line.answers:,}",
+        written(line.answers),
         words.duration(line.first_sight_median),
         words.duration(line.first_sight_p95),
         words.duration(line.completion_median),
         words.duration(line.completion_p95),
-        f"{line.reads:.2f}",
-        f"{line.writes:.2f}",
-        f"{line.reconnects:,}",
+        written(line.reads, 2),
+        written(line.writes, 2),
+        written(line.reconnects),
     )

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from django.utils.translation import gettext, ngettext
+
+from config.texts import written
 from llm.ledger.summary import dollars
 from llm.timelines.models import Timeline
 
@@ -11,13 +14,14 @@ NONE = "\N{EN DASH}"
 
 def summary(timeline: Timeline) -> str:
     """Return a timeline in a line: "first word 120 ms · done 1.9 s · 1 read, 4 writes · local"."""
+    first, again = timeline.first_seen_ms, timeline.reconnects
     parts = [
-        f"first word {duration(timeline.first_seen_ms)}" if timeline.first_seen_ms is not None else "",
-        f"done {duration(timeline.seen_ms)}",
+        "" if first is None else gettext("first word %(duration)s") % {"duration": duration(first)},
+        gettext("done %(duration)s") % {"duration": duration(timeline.seen_ms)},
         statements(timeline.reads, timeline.writes),
-        counted(timeline.reconnects, "reconnect") if timeline.reconnects else "",
+        ngettext("%(count)s reconnect", "%(count)s reconnects", again) % {"count": written(again)} if again else "",
         timeline.provider,
-        "fallback" if timeline.fallback else "",
+        gettext("fallback") if timeline.fallback else "",
     ]
     return " · ".join(filter(None, parts))
 
@@ -27,21 +31,22 @@ def duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return NONE
     if milliseconds < 9.95:
-        return f"{milliseconds:.1f} ms"
+        return f"{written(milliseconds, 1)} ms"
     if milliseconds < 999.5:
-        return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / 1000:.2f} s" if milliseconds < 9_995 else f"{milliseconds / 1000:.1f} s"
+        return f"{written(milliseconds)} ms"
+    return f"{written(milliseconds / 1000, 2 if milliseconds < 9_995 else 1)} s"
 
 
 def statements(reads: float, writes: float) -> str:
     """Return how often the database was asked: "1 read, 3.5 writes"."""
-    return f"{counted(reads, 'read')}, {counted(writes, 'write')}"
+    read = ngettext("%(count)s read", "%(count)s reads", _plural(reads)) % {"count": average(reads)}
+    return f"{read}, " + ngettext("%(count)s write", "%(count)s writes", _plural(writes)) % {"count": average(writes)}
 
 
-def counted(number: float, noun: str) -> str:
-    """Return a number, with at most two decimal places, of something."""
+def average(number: float) -> str:
+    """Return a number with at most two decimal places."""
     text = f"{number:.2f}".rstrip("0").rstrip(".")
-    return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
+    return written(number, len(text.partition(".")[2]))
 
 
 def tokens(timeline: Timeline) -> str:
@@ -53,16 +58,22 @@ def tokens(timeline: Timeline) -> str:
 
 def model(timeline: Timeline) -> str:
     """Return who answered."""
-    return _joined((timeline.provider, timeline.model, "fallback" if timeline.fallback else "")) or NONE
+    return _joined((timeline.provider, timeline.model, gettext("fallback") if timeline.fallback else "")) or NONE
 
 
 def cost(amount: Decimal | None) -> str:
     """Return an amount in dollars."""
-    return "unknown" if amount is None else dollars(amount)
+    return gettext("unknown") if amount is None else dollars(amount)
 
 
 def _known(number: int | None) -> str:
-    return NONE if number is None else f"{number:,}"
+    return NONE if number is None else written(number)
+
+
+def _plural(number: float) -> int:
+    """Return a whole number whose form of the plural a number has: what is between two has that of many."""
+    rounded = round(number, 2)
+    return int(rounded) if rounded == int(rounded) else 2
 
 
 def _joined(parts: Iterable[str]) -> str:

@@ -1,14 +1,22 @@
 """Pages, scripts and sockets speak the language that somebody chose, or else the one that their browser wishes."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import AsyncClient, Client
+from django.utils import timezone, translation
 from django.utils.translation import get_language, gettext
 
 from config import languages, script_words
+from config.visitors import COOKIE, make_cookie
+from kafka_chat.failures import UNREADABLE
+from kafka_chat.models import ChatMessage as Question
+from ws_chat.answers import UNEXPECTED
+from ws_chat.models import ChatMessage as Run
+from ws_chat.retrieval import end_of
 
 WISHES = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 
@@ -118,3 +126,45 @@ class TestSockets:
             "fr": ["en", "en", "en", "Language"],
         }
         assert get_language() == "en"
+
+
+@pytest.mark.django_db
+class TestStoredSentences:
+    """A worker knows nobody's language, so a failure's sentence is stored in English and translated for its reader."""
+
+    @pytest.fixture
+    def visitor(self, client: Client) -> uuid.UUID:
+        visitor = uuid.uuid4()
+        client.cookies[COOKIE] = make_cookie(visitor)
+        return visitor
+
+    def _failed(self, visitor: uuid.UUID, error: str) -> None:
+        Question.objects.create(session_id=visitor, message="why?", status="failed", error=error)
+        Run.objects.create(
+            visitor_id=visitor, question="why?", status="error", error=error, total_ms=1, started_at=timezone.now()
+        )
+
+    @pytest.mark.parametrize(
+        ("stored", "told"),
+        [
+            (
+                UNREADABLE,
+                "Ihre Frage konnte auf dem Weg zum Modell nicht gelesen werden. Bitte fragen Sie noch einmal.",
+            ),
+            (UNEXPECTED, "Bei uns ist etwas schiefgegangen. Bitte fragen Sie noch einmal."),
+            ("Of an older version.", "Of an older version."),
+        ],
+    )
+    def test_a_known_one_is_translated_and_another_is_shown_as_it_is(
+        self, client: Client, visitor: uuid.UUID, stored: str, told: str
+    ) -> None:
+        self._failed(visitor, stored)
+
+        page = client.get("/about/", headers=WISHES).text
+        (question,) = client.get("/api/chat/history/", headers=WISHES).json()["messages"]
+        with translation.override("de"):
+            end = end_of(Run.objects.get(visitor_id=visitor))
+
+        assert page.count(f'data-error="{told}"') == 2
+        assert (question["error"], end.error) == (told, told)
+        assert client.get("/api/chat/history/").json()["messages"][0]["error"] == stored

@@ -35,8 +35,8 @@ def test_there_is_a_drawing_for_each_measure_with_a_scale_of_its_own() -> None:
     (curve,) = p95.curves
     assert curve.path == "M0.50 62.5L1.50 25.0"
     assert [(point.x, point.y, point.tip) for point in curve.points] == [
-        ("25.00%", "62.5%", "2026-03-30: 1.50 s"),
-        ("75.00%", "25.0%", "2026-03-31: 3.00 s"),
+        ("25.00%", "62.5%", "March 30, 2026: 1.50 s"),
+        ("75.00%", "25.0%", "March 31, 2026: 3.00 s"),
     ]
 
 
@@ -54,7 +54,7 @@ def test_a_day_without_answers_breaks_the_curve_and_a_day_between_two_of_them_is
     assert drawn is not None
     (curve,) = drawn.drawings[0].curves
     assert curve.path.count("M") == 3
-    assert "2026-02-19: 100 ms" in [point.tip for point in curve.points]
+    assert "Feb. 19, 2026: 100 ms" in [point.tip for point in curve.points]
 
 
 def test_curves_of_many_days_have_few_shapes() -> None:
