@@ -12,6 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 import structlog
+from django.utils.translation import gettext, ngettext
 
 from config.observability import correlation
 from data_agent import prompts
@@ -103,13 +104,20 @@ def by_rule(given: Sequence[Given]) -> Answer:
 
 
 def sentence(columns: Sequence[ResultColumn], rows: Sequence[Row], *, more: bool) -> str:
-    """Return a plain sentence about a result."""
+    """Return a plain sentence about a result, in the active language: it is for the person who asked."""
     if not rows:
-        return "No rows match."
+        return gettext("No rows match.")
     first = ", ".join(f"{column.name} {_text(cell, column)}" for column, cell in zip(columns, rows[0], strict=True))
     if len(rows) == 1 and not more:
         return f"{first}."
-    return f"{len(rows)} rows{' or more' if more else ''}; the first: {first}."
+    count = len(rows)
+    if more:
+        pattern = ngettext(
+            "%(count)s row or more; the first: %(row)s.", "%(count)s rows or more; the first: %(row)s.", count
+        )
+    else:
+        pattern = ngettext("%(count)s row; the first: %(row)s.", "%(count)s rows; the first: %(row)s.", count)
+    return pattern % {"count": count, "row": first}
 
 
 def trace(text: str, question: str, given: Sequence[Given]) -> tuple[Number, ...]:
@@ -216,7 +224,7 @@ def _same(written: Decimal | None, given: Decimal) -> bool:
 
 def _text(cell: str | None, column: ResultColumn) -> str:
     if cell is None:
-        return "empty"
+        return gettext("empty")
     if column.numeric and len(cell.partition(".")[2]) > _DECIMALS:
         try:
             value = Decimal(cell)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from data_agent import audit
 from data_agent.models import AuditEvent
@@ -65,15 +66,15 @@ class Filter:
         found = AuditEvent.objects.all()
         if self.kind:
             if self.kind not in audit.KINDS:
-                raise BadFilter(f"There is no kind “{self.kind}”.")
+                raise BadFilter(gettext("There is no kind “%(kind)s”.") % {"kind": self.kind})
             found = found.filter(kind=self.kind)
         if self.person:
             # "7 ada": the account's number and its name.
             found = found.filter(Q(person__iendswith=f" {self.person}") | Q(person__startswith=f"{self.person} "))
         if self.session:
-            found = found.filter(session_id=_uuid(self.session, "conversation"))
+            found = found.filter(session_id=_uuid(self.session, gettext("“%(text)s” is no conversation's number.")))
         if self.step:
-            found = found.filter(step_id=_uuid(self.step, "step"))
+            found = found.filter(step_id=_uuid(self.step, gettext("“%(text)s” is no step's number.")))
         if self.fingerprint:
             found = found.filter(fingerprint__startswith=self.fingerprint.lower())
         if self.text:
@@ -129,15 +130,15 @@ def _cell(value: Any) -> str:
     return f"'{text}" if isinstance(value, str) and text[:1] in "=+-@\t\r" and text else text
 
 
-def _uuid(text: str, what: str) -> UUID:
+def _uuid(text: str, complaint: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise BadFilter(f"“{text}” is no {what}'s number.") from None
+        raise BadFilter(complaint % {"text": text}) from None
 
 
 def _midnight(text: str) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), time.min, UTC)
     except ValueError:
-        raise BadFilter(f"“{text}” is no day. Write it as 2026-11-21.") from None
+        raise BadFilter(gettext("“%(text)s” is no day. Write it as 2026-11-21.") % {"text": text}) from None

@@ -1,6 +1,7 @@
 """The auditors' pages: the log with filters, and the same as a file. A permission of its own opens them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -16,6 +18,27 @@ from config import addresses
 from data_agent import access, audit, audit_search
 from data_agent.audit_search import BadFilter, Filter
 from data_agent.models import AuditEvent
+
+_NAMES: Mapping[str, Any] = {
+    "proposed": gettext_lazy("proposed"),
+    "blocked": gettext_lazy("blocked"),
+    "edited": gettext_lazy("edited"),
+    "approved": gettext_lazy("approved"),
+    "rejected": gettext_lazy("rejected"),
+    "skipped": gettext_lazy("skipped"),
+    "expired": gettext_lazy("expired"),
+    "executed": gettext_lazy("executed"),
+    "failed": gettext_lazy("failed"),
+    "cancelled": gettext_lazy("cancelled"),
+    "answered": gettext_lazy("answered"),
+    "asked": gettext_lazy("asked"),
+    "replied": gettext_lazy("replied"),
+    "shared": gettext_lazy("shared"),
+    "unshared": gettext_lazy("unshared"),
+    "downloaded": gettext_lazy("downloaded"),
+    "verified": gettext_lazy("verified"),
+    "unverified": gettext_lazy("unverified"),
+}
 
 
 @never_cache
@@ -27,7 +50,7 @@ def page(request: HttpRequest) -> HttpResponse:
     query = {name: value for name, value in request.GET.items() if name != "before" and value}
     context: dict[str, Any] = {
         "chosen": chosen,
-        "kinds": audit.KINDS,
+        "kinds": _NAMES,
         "query": urlencode(query),
         "narrowed": bool(chosen.session or chosen.step or chosen.fingerprint),
     }
@@ -38,7 +61,10 @@ def page(request: HttpRequest) -> HttpResponse:
         return render(request, "data_agent/audit.html", context | {"problem": str(error)}, status=400)
     except ValueError:
         raise Http404("There is no such page.") from None
-    context["events"] = [(event, json.dumps(event.verdict, ensure_ascii=False, indent=1)) for event in events]
+    context["events"] = [
+        (event, _NAMES.get(event.kind, event.kind), json.dumps(event.verdict, ensure_ascii=False, indent=1))
+        for event in events
+    ]
     context["later"] = before > 0
     context["older"] = urlencode(query | {"before": events[-1].pk}) if more else ""
     return render(request, "data_agent/audit.html", context)

@@ -5,13 +5,20 @@ The picture is pygal's; what makes it interactive is taken out of it, so that it
 The table is its text alternative, and a description of it is in the picture.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import reduce
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from django.utils import formats
+from django.utils.translation import gettext
+
+from config import translating
 from data_agent.execution import ResultColumn
 from data_agent.plotting import Style, pygal
 
@@ -29,6 +36,7 @@ _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "bool"})
 # A number that names something is not a quantity.
 _KEY = re.compile(r"(^|_)id$", re.IGNORECASE)
 _YEAR = re.compile(r"(^|_)(year|month|quarter|week|day|hour)$", re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
 _STYLE = Style(
@@ -93,11 +101,13 @@ def _lines(
         return None
     if len(set(moments)) == len(rows) and not texts:
         ys = _of_one_size(rows, numbers)[:MAX_LINES]
-        return Suggestion("line", f"{_and(columns, ys)} by {columns[x].name}, as a line", x, tuple(ys))
+        label = gettext("%(what)s by %(place)s, as a line") % {"what": _and(columns, ys), "place": columns[x].name}
+        return Suggestion("line", label, x, tuple(ys))
     if len(texts) == 1 and len({(row[x], row[texts[0]]) for row in rows}) == len(rows):
         by = texts[0]
         if len({row[by] for row in rows}) <= MAX_LINES and len(set(moments)) > 1:
-            label = f"{columns[numbers[0]].name} by {columns[x].name}, a line for each {columns[by].name}"
+            names = {"what": columns[numbers[0]].name, "place": columns[x].name, "each": columns[by].name}
+            label = gettext("%(what)s by %(place)s, a line for each %(each)s") % names
             return Suggestion("line", label, x, (numbers[0],), by)
     return None
 
@@ -110,14 +120,16 @@ def _bars(
     x = next((place for place in names if len({row[place] for row in rows}) == len(rows)), None)
     if x is None:
         return None
-    return Suggestion("bar", f"{columns[numbers[0]].name} by {columns[x].name}, as bars", x, (numbers[0],))
+    label = gettext("%(what)s by %(place)s, as bars") % {"what": columns[numbers[0]].name, "place": columns[x].name}
+    return Suggestion("bar", label, x, (numbers[0],))
 
 
 def _points(columns: Sequence[ResultColumn], rows: Sequence[Row], numbers: list[int]) -> Suggestion | None:
     if len(numbers) < 2 or not MIN_SCATTER <= len(rows) <= MAX_POINTS:
         return None
     x, y = numbers[:2]
-    return Suggestion("scatter", f"{columns[y].name} against {columns[x].name}, a point for each row", x, (y,))
+    names = {"what": columns[y].name, "place": columns[x].name}
+    return Suggestion("scatter", gettext("%(what)s against %(place)s, a point for each row") % names, x, (y,))
 
 
 def render(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, title: str) -> str:
@@ -129,7 +141,8 @@ def render(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggesti
     tree.set("aria-labelledby", "title description")
     name, description = Element("title", id="title"), Element("desc", id="description")
     name.text = _printable(title)
-    description.text = _printable(f"{chart.label}. {len(rows)} rows; the table beside it has their values.")
+    said = gettext("%(chart)s. %(count)s rows; the table beside it has their values.")
+    description.text = _printable(said % {"chart": chart.label, "count": len(rows)})
     tree.insert(0, name)
     tree.insert(1, description)
     text: str = tostring(tree, encoding="unicode")
@@ -153,9 +166,7 @@ def _line_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sug
     else:
         names = dict.fromkeys(row[chart.by] for row in rows)
         (y,) = chart.ys
-        series = [
-            (name or "empty", {str(row[chart.x]): row[y] for row in rows if row[chart.by] == name}) for name in names
-        ]
+        series = [(name or "", {str(row[chart.x]): row[y] for row in rows if row[chart.by] == name}) for name in names]
     for name, values in series:
         made.add(_label(name), [_number(values.get(moment)) for moment in moments])
     return made
@@ -166,7 +177,7 @@ def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sugg
     (y,) = chart.ys
     # The library draws the first at the bottom.
     falling = list(reversed(rows))
-    made.x_labels = [_label(row[chart.x] or "empty") for row in falling]
+    made.x_labels = [_label(row[chart.x] or "") for row in falling]
     made.add(_label(columns[y].name), [_number(row[y]) for row in falling])
     return made
 
@@ -192,7 +203,7 @@ def _look(columns: Sequence[ResultColumn], chart: Suggestion, *, legend: bool) -
         "truncate_label": 24,
         "truncate_legend": 24,
         "dots_size": 2.5,
-        "value_formatter": lambda value: f"{value:,.10g}" if isinstance(value, int | float) else str(value),
+        "value_formatter": _in_figures,
         "y_title": None if chart.kind == "bar" or legend else _label(columns[chart.ys[0]].name),
         "include_x_axis": chart.kind == "bar",
     }
@@ -233,7 +244,17 @@ def _moment(text: str) -> datetime | None:
 
 
 def _short(moment: str) -> str:
-    return re.sub(r"([ T]00:00:00)?(\+00(:00)?)?$", "", moment)
+    """Return a day or moment for an axis: as people write it, but in English, where they write it in several ways."""
+    short = re.sub(r"([ T]00:00:00)?(\+00(:00)?)?$", "", moment)
+    if _DAY.fullmatch(short) and not translating.is_english():
+        return formats.date_format(date.fromisoformat(short), "SHORT_DATE_FORMAT")
+    return short
+
+
+def _in_figures(value: object) -> str:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return str(value)
+    return formats.number_format(Decimal(f"{value:.10g}"), force_grouping=True)
 
 
 def _number(cell: str | None) -> float | None:
@@ -248,11 +269,15 @@ def _of_one_size(rows: Sequence[Row], numbers: list[int]) -> list[int]:
 
 
 def _and(columns: Sequence[ResultColumn], places: Sequence[int]) -> str:
-    return " and ".join(columns[place].name for place in places)
+    return reduce(_with, (columns[place].name for place in places))
+
+
+def _with(first: str, second: str) -> str:
+    return gettext("%(first)s and %(second)s") % {"first": first, "second": second}
 
 
 def _label(text: str) -> str:
-    return _printable(text) or "empty"
+    return _printable(text) or gettext("empty")
 
 
 def _printable(text: str) -> str:

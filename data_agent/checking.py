@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+from config.translating import translated
 from data_agent import drafting
 from data_agent.audit import Person
 from data_agent.protocol import Check, Checked
@@ -44,7 +45,6 @@ async def verdict(person: Person, frame: Check) -> Checked:
     """Return the verdict on a text. Raises Unavailable without the analytics database."""
     examined = await drafting.examine(frame.sql, personal=person.personal)
     found = examined.verdict
-    reasons = found.reasons or ((examined.problem,) if examined.problem else ())
     return Checked(
         step=frame.step,
         number=frame.number,
@@ -52,8 +52,8 @@ async def verdict(person: Person, frame: Check) -> Checked:
         tables=found.tables,
         columns_read=found.columns,
         masked=found.masked,
-        reasons=reasons,
-        warnings=found.warnings,
+        reasons=tuple(map(translated, examined.reasons)),
+        warnings=tuple(map(translated, found.warnings)),
         estimated_rows=examined.estimated_rows,
         estimated_cost=examined.estimated_cost,
     )

@@ -16,6 +16,7 @@ from django.conf import settings
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import TextLoader
 
+from config.sentences import joined, say
 from data_agent import roles
 from data_agent.errors import Unavailable
 from data_agent.schema import TABLES
@@ -60,7 +61,7 @@ async def connect(*, personal: bool) -> Connection:
         )
     except psycopg.Error as error:
         log.warning("no connection to the analytics database", error=type(error).__name__, sqlstate=error.sqlstate)
-        raise Unavailable("The analytics database cannot be reached. Please try again in a moment.") from error
+        raise Unavailable(say("The analytics database cannot be reached. Please try again in a moment.")) from error
     await connection.set_read_only(True)
     return connection
 
@@ -182,13 +183,12 @@ def _role(personal: bool) -> tuple[str, roles.Role]:
     url = settings.ANALYTICS_DATABASE_URL
     if not url:
         raise Unavailable(
-            "The data agent has no database role. The operator sets ANALYTICS_DATABASE_URL and runs "
-            "`manage.py create_agent_role`."
+            joined(_NO_ROLE, say("The operator sets ANALYTICS_DATABASE_URL and runs `manage.py create_agent_role`."))
         )
     try:
         return url, roles.from_url(url, personal=personal)
     except ValueError as error:
-        raise Unavailable(f"The data agent has no database role. {error}") from None
+        raise Unavailable(joined(_NO_ROLE, str(error))) from None
 
 
 async def _verify(connection: Connection, url: str, role: roles.Role) -> None:
@@ -212,7 +212,8 @@ def forget_verifications() -> None:
 # When a role of an address was last found to be right, by the monotonic clock.
 _verified: dict[tuple[str, str], float] = {}
 
-_WRONG_ROLE = (
+_NO_ROLE = say("The data agent has no database role.")
+_WRONG_ROLE = say(
     "The data agent's database role can do too much or too little, so nothing is run. "
     "The operator runs `manage.py create_agent_role`, which says what is wrong."
 )

@@ -12,6 +12,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from config import addresses, askers
 from config.observability import correlation
 from config.observability.logs import texts
+from config.sentences import say
+from config.translating import translated
 from data_agent import access, checking, drafting, history, outcomes, proposals, protocol, sharing, verified
 from data_agent.audit import Person
 from data_agent.connections import Ahead
@@ -47,10 +49,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_NOT_SIGNED_IN = Error(code="not_signed_in", message="Sign in to use the data agent, then reload the page.")
-_NOT_ALLOWED = Error(
-    code="not_allowed", message="Your account may not use the data agent. Ask an administrator for the permission."
-)
+_NOT_SIGNED_IN = say("Sign in to use the data agent, then reload the page.")
+_NOT_ALLOWED = say("Your account may not use the data agent. Ask an administrator for the permission.")
 
 
 class DataAgentConsumer(AsyncWebsocketConsumer):
@@ -86,9 +86,9 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         await self.accept()
         user = self.scope["user"]
         if user is None or not user.is_authenticated:
-            await self._refuse(_NOT_SIGNED_IN, protocol.CLOSE_NOT_SIGNED_IN)
+            await self._refuse("not_signed_in", _NOT_SIGNED_IN, protocol.CLOSE_NOT_SIGNED_IN)
         elif (person := await access.person_now(user.pk, addresses.of_scope(self.scope))) is None:
-            await self._refuse(_NOT_ALLOWED, protocol.CLOSE_NOT_ALLOWED)
+            await self._refuse("not_allowed", _NOT_ALLOWED, protocol.CLOSE_NOT_ALLOWED)
         else:
             self._asker = askers.of_account(user, self.scope)
             self.person = person
@@ -107,7 +107,7 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             self._bad_frames = 0
             await self._handle(frame)
         except BadFrame as error:
-            await self._send(Error(code=error.code, message=str(error)))
+            await self._complain(error.code, error.sentence)
             self._bad_frames += 1
             if self._bad_frames >= protocol.MAX_BAD_FRAMES:
                 await self.close(protocol.CLOSE_BAD_FRAMES)
@@ -126,8 +126,8 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
                 if self._checks is not None:
                     self._checks.put(frame)
             case _ if self._working() and not self._brief:
-                busy = "The question before is still being worked on. Wait for it, or stop it."
-                await self._send(Error(code="busy", message=busy))
+                busy = say("The question before is still being worked on. Wait for it, or stop it.")
+                await self._complain("busy", busy)
             case _:
                 if isinstance(frame, Approve):
                     # While the approval is written, if there is none from before.
@@ -277,17 +277,16 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         try:
             person = await access.person_now(self.person.id, self.person.address)
             if person is None:
-                raise NotAllowed(_NOT_ALLOWED.message)
+                raise NotAllowed(_NOT_ALLOWED)
             self.person = person
             await work()
         except BudgetExceeded as error:
             await self._send(Error(code=error.code, message=error.public, retry_after=error.retry_after))
         except DataAgentError as error:
-            await self._send(Error(code=error.code, message=str(error)))
+            await self._complain(error.code, error.sentence)
         except Exception:
             log.exception("the data agent failed", person=self.person.id)
-            message = "Something went wrong on our side. Please try again."
-            await self._send(Error(code="internal", message=message))
+            await self._complain("internal", say("Something went wrong on our side. Please try again."))
 
     async def _cancel(self) -> None:
         work = self._work
@@ -296,9 +295,12 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
             with contextlib.suppress(asyncio.CancelledError):
                 await work
 
-    async def _refuse(self, error: Error, code: int) -> None:
-        await self._send(error)
-        await self.close(code)
+    async def _refuse(self, code: str, sentence: str, close_code: int) -> None:
+        await self._complain(code, sentence)
+        await self.close(close_code)
+
+    async def _complain(self, code: str, sentence: str) -> None:
+        await self._send(Error(code=code, message=translated(sentence)))
 
     async def _send(self, frame: protocol.ServerFrame) -> None:
         await self.send(frame.model_dump_json())

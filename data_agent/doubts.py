@@ -8,6 +8,7 @@ to write, because "wrong" alone makes a small model write the same again.
 import re
 from collections.abc import Iterator
 
+from config.sentences import say
 from data_agent import wording
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
@@ -67,7 +68,12 @@ def _numbers(question: str, sql: str) -> Iterator[str]:
     for text in dict.fromkeys(_NUMBER.findall(question)):
         number = float(text.rstrip(",").replace(",", ""))
         if not any(abs(number * scale - other) < 1e-9 * max(1.0, other) for scale in _SCALES for other in given):
-            yield f"The question speaks of {text.rstrip(',')}, the query does not{_in_year(text, question, sql)}."
+            year = _in_year(text, question, sql)
+            what = text.rstrip(",")
+            if year:
+                yield say("The question speaks of %(what)s, the query does not: %(how)s.", what=what, how=year)
+            else:
+                yield say("The question speaks of %(what)s, the query does not.", what=what)
 
 
 def _in_year(text: str, question: str, sql: str) -> str:
@@ -82,14 +88,16 @@ def _in_year(text: str, question: str, sql: str) -> str:
         column = "purchased_at"
     else:
         return ""
-    return f": extract(year FROM {column}) = {text}"
+    return f"extract(year FROM {column}) = {text}"
 
 
 def _values(question: str, sql: str, known: Known) -> Iterator[str]:
     low = sql.casefold()
     for column, value in known.mentioned(question):
         if value.casefold() not in low and not _selects(low, column):
-            yield f"The question speaks of {value}, the query does not: {column} = '{value}'."
+            yield say(
+                "The question speaks of %(what)s, the query does not: %(how)s.", what=value, how=f"{column} = '{value}'"
+            )
 
 
 def _selects(sql: str, column: str) -> bool:
@@ -99,7 +107,7 @@ def _selects(sql: str, column: str) -> bool:
 
 def _revenue(question: str, sql: str) -> Iterator[str]:
     if _REVENUE.search(question) and not _OTHER_STATUS.search(question) and "status" not in sql.casefold():
-        yield "Revenue counts completed purchases only: status = 'completed'."
+        yield say("Revenue counts completed purchases only: status = 'completed'.")
 
 
 def _entity(question: str, sql: str, known: Known) -> Iterator[str]:
@@ -108,7 +116,7 @@ def _entity(question: str, sql: str, known: Known) -> Iterator[str]:
         return
     words, where = _ENTITIES[re.sub(r"ies$", "y", asked).removesuffix("s")]
     if not any(_selects(sql.casefold(), word) for word in words):
-        yield f"The question asks for {asked}, the query does not: {where}."
+        yield say("The question asks for %(what)s, the query does not: %(how)s.", what=asked, how=where)
 
 
 def _purchases(said: str, question: str, sql: str, known: Known) -> Iterator[str]:
@@ -116,7 +124,10 @@ def _purchases(said: str, question: str, sql: str, known: Known) -> Iterator[str
     if asked is None or PURCHASES.name not in sql.casefold() or wording.speaks_of_purchases(said, known):
         return
     own = USERS if asked.startswith(("customer", "user", "countr", "plan")) else PRODUCT_SPECS
-    yield f"The question does not speak of purchases: read {own.name} alone, without a condition on status."
+    yield say(
+        "The question does not speak of purchases: read %(table)s alone, without a condition on status.",
+        table=own.name,
+    )
 
 
 def _units(question: str, sql: str) -> Iterator[str]:
@@ -127,21 +138,26 @@ def _units(question: str, sql: str) -> Iterator[str]:
         if not re.search(rf"date_trunc\s*\(\s*'{unit}|to_char{number}", sql, re.IGNORECASE):
             other = "signed_up_at" if PURCHASES.name not in sql and USERS.name in sql else "purchased_at"
             column = "release_date" if PURCHASES.name not in sql and PRODUCT_SPECS.name in sql else other
-            yield f"The question speaks of each {unit}: one column, date_trunc('{unit}', {column})::date."
+            yield say(
+                "The question speaks of each %(unit)s: one column, date_trunc('%(unit)s', %(column)s)::date.",
+                unit=unit,
+                column=column,
+            )
 
 
 def _times(question: str, sql: str) -> Iterator[str]:
     for number in _TIMES.findall(question):
         if re.search(rf"\bquantity\s*[<>=]+\s*{number}\b", sql, re.IGNORECASE):
-            yield (
-                f"{number} times is a number of purchases, not their quantity: a sub-query with GROUP BY and HAVING "
-                f"count(*) compared with {number}, and outside of it what is asked for."
+            yield say(
+                "%(number)s times is a number of purchases, not their quantity: a sub-query with GROUP BY and HAVING "
+                "count(*) compared with %(number)s, and outside of it what is asked for.",
+                number=number,
             )
 
 
 def _share(question: str, sql: str) -> Iterator[str]:
     if _SHARE.search(question) and "/" not in sql:
-        yield (
+        yield say(
             "The question asks for a percentage: round(100.0 * count(*) FILTER (WHERE condition) / count(*), 1), and "
             "the condition nowhere else."
         )
@@ -149,7 +165,7 @@ def _share(question: str, sql: str) -> Iterator[str]:
 
 def _never(question: str, sql: str) -> Iterator[str]:
     if _NEVER.search(question) and not _DENIES.search(sql):
-        yield (
+        yield say(
             "The question asks for what there is none of: NOT EXISTS (SELECT 1 FROM the other table WHERE the key is "
             "the same)."
         )

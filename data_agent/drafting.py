@@ -7,6 +7,7 @@ import structlog
 
 from config import local_models
 from config.observability import correlation
+from config.sentences import joined, say
 from data_agent import doubts, execution, guard, hints, joins, prompts, replies, samples, verified
 from data_agent.errors import QueryFailed
 from data_agent.guard import Verdict
@@ -40,6 +41,11 @@ class Examined:
     problem: str = ""
     # As it came from the model or the person.
     given: str = ""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The guard's reasons against it, or else PostgreSQL's."""
+        return self.verdict.reasons or ((self.problem,) if self.problem else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,12 @@ async def examine(sql: str, *, personal: bool = False) -> Examined:
     """
     verdict = guard.check(sql, personal=personal)
     if not verdict.allowed:
-        return Examined(sql, verdict, problem=" ".join(verdict.reasons), given=sql)
+        return Examined(sql, verdict, problem=joined(*verdict.reasons), given=sql)
     text = guard.laid_out(verdict)
     try:
         estimate = await execution.estimate(text, personal=personal)
     except QueryFailed as error:
-        return Examined(text, verdict, problem=str(error), given=sql)
+        return Examined(text, verdict, problem=error.sentence, given=sql)
     return Examined(text, verdict, estimate.rows, estimate.cost, given=sql)
 
 
@@ -108,7 +114,7 @@ async def draft(
     known = await samples.known()
     book = await verified.book()
     if _is_small():
-        problem = "The small local model cannot write queries."
+        problem = say("The small local model cannot write queries.")
         return await _stand_in(asked, book, known, problem, [], None, without, personal)
     messages = prompts.proposal(asked, book.nearest(asked.question, EXAMPLES, known.in_general(asked.question)), known)
     attempt = await attempt_query(
@@ -131,7 +137,7 @@ async def next_step(asked: Asked, given: Sequence[Given], *, personal: bool = Fa
     """Ask the model what to do with the results so far: answer, query again, or ask the person."""
     known = await samples.known()
     if _is_small():
-        return Attempt(None, None, None, [], "The small local model only puts results into words.")
+        return Attempt(None, None, None, [], say("The small local model only puts results into words."))
     messages = prompts.next_step(asked, given, known)
     done = [each.sql for each in given]
     return await attempt_query(messages, prompts.NEXT_SCHEMA, known, done=done, personal=personal)
@@ -168,16 +174,16 @@ async def attempt_query(
             log.warning("no proposal from the model", error=str(error))
             return usable or Attempt(None, None, completion, refused, error.public)
         except Unreadable as error:
-            problem = str(error)
+            problem = error.args[0]
         else:
             if reply.action != "query":
                 return usable or Attempt(reply, None, completion, refused)
             examined, doubtful = await _examine_mended(reply.sql, known, personal, question, said)
             problem = examined.problem
             if examined.sql in done:
-                return usable or Attempt(None, None, completion, refused, "It is a query that was run already.")
+                return usable or Attempt(None, None, completion, refused, say("It is a query that was run already."))
             if examined.sql in without:
-                problem = "It is a query that was rejected already."
+                problem = say("It is a query that was rejected already.")
             if problem:
                 refused.append(replace(examined, problem=problem))
             else:
@@ -242,14 +248,14 @@ async def _stand_in(
     while entry := book.stand_in(asked.question, passed, known.in_general(asked.question)):
         examined = await examine(entry.sql, personal=personal)
         if not examined.problem and examined.sql not in without:
-            note = (
-                f"The model's own query was not usable: {problem} "
-                f"This is the nearest question that staff verified: “{entry.question}”"
+            note = joined(
+                say("The model's own query was not usable: %(problem)s", problem=problem),
+                say("This is the nearest question that staff verified: “%(question)s”", question=entry.question),
             )
             return Draft(examined, entry.explanation, "verified", note, refused=refused)
         passed.append(entry.question)
     last = refused[-1] if refused else Examined("", Verdict(False, reasons=(problem,)), problem=problem)
-    note = "Neither the model nor the verified questions have a query for this. Rephrase it, or write the query."
+    note = say("Neither the model nor the verified questions have a query for this. Rephrase it, or write the query.")
     return Draft(last, note=note, completion=completion, refused=refused[:-1])
 
 

@@ -7,7 +7,8 @@
     ├── Unavailable    the analytics database cannot be reached or is not set up
     └── QueryFailed    PostgreSQL refused or ended the query
 
-Each has a `code` for programs and a sentence, its message, for people.
+Each has a `code` for programs and a sentence, its message, for people: in English for models and rows, and translated
+when it is shown (`config.translating`).
 """
 
 from typing import ClassVar
@@ -17,6 +18,11 @@ class DataAgentError(Exception):
     """Something a person should be told; the message is the sentence."""
 
     code: ClassVar[str] = "failed"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        # As a text of its own it would not know any more how it was made.
+        self.sentence = sentence
 
 
 class NotAllowed(DataAgentError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import postgast
 
+from config.sentences import say
 from data_agent import conditions, wording
 from data_agent.guard.policy import DEFAULT_ROWS
 from data_agent.guard.trees import own_parts, parts
@@ -46,15 +47,15 @@ def take_out(tree: Any, said: str, known: Known) -> list[str]:
         return notes
     select = tree.stmts[0].stmt.select_stmt
     if not _COMPLETED.search(said) and _any_status(tree):
-        notes.append("Purchases of every status count now: the question does not ask for completed ones.")
+        notes.append(say("Purchases of every status count now: the question does not ask for completed ones."))
     if wording.asked_for(said, known) and not wording.speaks_of_purchases(said, known) and _without_purchases(select):
-        notes.append("analytics_purchases was taken out: the question does not speak of purchases.")
+        notes.append(say("analytics_purchases was taken out: the question does not speak of purchases."))
     if _has_unasked_limit(select, said):
         select.ClearField("limit_count")
         select.limit_option = postgast.pg_query_pb2.LIMIT_OPTION_DEFAULT
-        notes.append("LIMIT was taken out: the question asks for no number of rows.")
+        notes.append(say("LIMIT was taken out: the question asks for no number of rows."))
     if _ONE.search(said) and _SUPERLATIVE.search(said) and _leave_the_one(select):
-        notes.append("What the rows are sorted by is not shown: the question does not ask for it.")
+        notes.append(say("What the rows are sorted by is not shown: the question does not ask for it."))
     return notes
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import psycopg
 
+from config.sentences import joined, say
 from data_agent import connections, guard
 from data_agent.connections import Ahead
 from data_agent.errors import QueryFailed
@@ -71,7 +72,7 @@ async def run(sql: str, *, personal: bool = False, ahead: Ahead | None = None) -
     # Checked at the last moment, whatever was checked before.
     verdict = guard.check(sql, personal=personal)
     if not verdict.allowed or verdict.warnings:
-        raise QueryFailed(" ".join(verdict.reasons) or "The query has no sufficient LIMIT, so it was not run.")
+        raise QueryFailed(joined(*verdict.reasons) or say("The query has no sufficient LIMIT, so it was not run."))
     started = time.monotonic()
     async with _transaction(STATEMENT_SECONDS, personal, ahead) as cursor:
         rows: list[tuple[str | None, ...]] = []
@@ -104,7 +105,7 @@ async def estimate(sql: str, *, personal: bool = False) -> Estimate:
     """
     verdict = guard.check(sql, personal=personal)
     if not verdict.allowed:
-        raise QueryFailed(" ".join(verdict.reasons))
+        raise QueryFailed(joined(*verdict.reasons))
     async with _transaction(ESTIMATE_SECONDS, personal) as cursor:
         await cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", prepare=True)
         row = await cursor.fetchone()
@@ -112,8 +113,10 @@ async def estimate(sql: str, *, personal: bool = False) -> Estimate:
     expected = Estimate(int(plan["Plan Rows"]), float(plan["Total Cost"]))
     if expected.cost > MAX_COST:
         raise QueryFailed(
-            "The query would be too expensive: PostgreSQL expects to look at far too many combinations of rows. "
-            "Join the tables on their keys, or narrow it with WHERE."
+            say(
+                "The query would be too expensive: PostgreSQL expects to look at far too many combinations of rows. "
+                "Join the tables on their keys, or narrow it with WHERE."
+            )
         )
     return expected
 
@@ -157,16 +160,16 @@ async def _begun(statement_seconds: int, personal: bool, ahead: Ahead | None) ->
 
 def _too_slow(seconds: int) -> str:
     if seconds == ESTIMATE_SECONDS:
-        return f"PostgreSQL could not plan the query within {seconds} seconds. Simplify it."
-    return f"The query took longer than {seconds} seconds and was ended. Narrow it with WHERE."
+        return say("PostgreSQL could not plan the query within %(seconds)s seconds. Simplify it.", seconds=seconds)
+    return say("The query took longer than %(seconds)s seconds and was ended. Narrow it with WHERE.", seconds=seconds)
 
 
 def _explain(error: psycopg.Error, seconds: int) -> str:
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.TransactionTimeout):
         return _too_slow(seconds)
-    message = (error.diag.message_primary or "the connection was lost").rstrip(".")
-    hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
-    return f"PostgreSQL: {message}.{hint}"
+    if not error.diag.message_primary:
+        return say("PostgreSQL: the connection was lost.")
+    return joined(f"PostgreSQL: {error.diag.message_primary.rstrip('.')}.", error.diag.message_hint or "")
 
 
 def _cell(value: str | None) -> tuple[str | None, bool]:

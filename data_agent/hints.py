@@ -12,6 +12,7 @@ from typing import Any
 import postgast
 from google.protobuf.message import DecodeError
 
+from config.sentences import say
 from data_agent import excess, measures, periods, samples, slips
 from data_agent.guard.trees import parts
 from data_agent.samples import Known
@@ -76,12 +77,23 @@ def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
         meant = samples.nearest(value, values)
         if meant is not None:
             constant.sval.sval = meant
-            notes.append(f"“{value}” was changed to “{meant}”, as the data has it.")
+            notes.append(say("“%(value)s” was changed to “%(meant)s”, as the data has it.", value=value, meant=meant))
         elif (other := known.column_of(value)) is not None and _compare_with(node, column, *other):
-            notes.append(f"“{value}” is no {name}: it is looked for in {other[0]} now.")
+            notes.append(
+                say(
+                    "“%(value)s” is no %(name)s: it is looked for in %(other)s now.",
+                    value=value,
+                    name=name,
+                    other=str(other[0]),
+                )
+            )
         else:
-            listed = f"; the values are {', '.join(values)}" if len(values) <= samples.FEW else ""
-            problems.append(f"No row has {name} = '{value}'{listed}.")
+            compared, listed = f"{name} = '{value}'", ", ".join(values)
+            problems.append(
+                say("No row has %(value)s; the values are %(values)s.", value=compared, values=listed)
+                if len(values) <= samples.FEW
+                else say("No row has %(value)s.", value=compared)
+            )
     if not notes:
         return Mended(sql, (), tuple(dict.fromkeys(problems)))
     return Mended(postgast.deparse(tree), tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(problems)))

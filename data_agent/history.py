@@ -7,6 +7,7 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
+from config.sentences import say
 from data_agent import audit, outcomes, steps
 from data_agent.audit import Person
 from data_agent.models import Session, State, Step
@@ -47,7 +48,7 @@ def _settle(person: Person, session: Session) -> None:
 
 @transaction.atomic
 def _give_up(person: Person, step: Step) -> None:
-    message = "The server stopped before this was done. Ask again."
+    message = say("The server stopped before this was done. Ask again.")
     if Step.objects.filter(pk=step.pk, state=State.APPROVED).update(
         state=State.FAILED, error=message, finished_at=timezone.now()
     ):

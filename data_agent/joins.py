@@ -13,6 +13,8 @@ from typing import Any
 import postgast
 from google.protobuf.message import DecodeError
 
+from config import sentences
+from config.sentences import say
 from data_agent.guard.trees import own_parts
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, SCHEMA, TABLES, USERS, Table
 
@@ -89,10 +91,12 @@ def _put_right(select: _Select, column: Any) -> bool:
         if joined is None:
             return False
         found = [joined]
-        rows = " Each row is a purchase now." if select.tables[joined] is PURCHASES else ""
-        select.notes.append(f"{select.tables[joined].name} was joined, because it has {name}.{rows}")
+        note = say("%(table)s was joined, because it has %(name)s.", table=select.tables[joined].name, name=name)
+        rows = say("Each row is a purchase now.") if select.tables[joined] is PURCHASES else ""
+        select.notes.append(sentences.joined(note, rows))
     elif len(path) == 2:
-        select.notes.append(f"{name} is now taken from {select.tables[found[0]].name}, which has it.")
+        table = select.tables[found[0]].name
+        select.notes.append(say("%(name)s is now taken from %(table)s, which has it.", name=name, table=table))
     if len(found) > 1:
         return False
     # Also where the name was enough so far: the table that is joined may have such a column too.

@@ -11,6 +11,7 @@ from typing import Any
 
 import postgast
 
+from config.sentences import say
 from data_agent.guard.trees import own_parts, parts
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
@@ -36,14 +37,14 @@ _THINGS = frozenset({f"{PRODUCT_SPECS.name}.category", f"{PRODUCT_SPECS.name}.na
 
 def correct(tree: Any, question: str, known: Known) -> list[str]:
     """Change a parse tree where it counts something else than its question; return what was changed, in sentences."""
-    notes = []
+    notes: list[str] = []
     select = tree.stmts[0].stmt.select_stmt
     if _CUSTOMERS.search(question) and (_count_customers(select) or _count_no_names(select)):
-        notes.append("Each customer is counted once now, however often they bought.")
+        notes.append(say("Each customer is counted once now, however often they bought."))
     elif _asks_for_pieces(question, known) and _count_pieces(select):
-        notes.append("Pieces are counted now, not purchases.")
+        notes.append(say("Pieces are counted now, not purchases."))
     if _count_times(tree, question) or _select_by_times(select, question):
-        notes.append("Purchases are counted now, not pieces.")
+        notes.append(say("Purchases are counted now, not pieces."))
     return notes
 
 

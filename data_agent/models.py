@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS, Table
@@ -137,18 +138,18 @@ class State(models.TextChoices):
     step of the question is proposed. A step in which the model asks back has no query: asking -> replied.
     """
 
-    PROPOSED = "proposed", "waits for a person"
-    BLOCKED = "blocked", "refused by the guard"
-    APPROVED = "approved", "approved, being run"
-    EXECUTED = "executed", "run, being answered"
-    ANSWERED = "answered", "answered"
-    FAILED = "failed", "failed"
-    REJECTED = "rejected", "rejected by the person"
-    SKIPPED = "skipped", "skipped by the person"
-    EXPIRED = "expired", "not decided in time"
-    CONTINUED = "continued", "run, and another step follows"
-    ASKING = "asking", "asks the person"
-    REPLIED = "replied", "asked, and the person replied"
+    PROPOSED = "proposed", _("waits for a person")
+    BLOCKED = "blocked", _("refused by the guard")
+    APPROVED = "approved", _("approved, being run")
+    EXECUTED = "executed", _("run, being answered")
+    ANSWERED = "answered", _("answered")
+    FAILED = "failed", _("failed")
+    REJECTED = "rejected", _("rejected by the person")
+    SKIPPED = "skipped", _("skipped by the person")
+    EXPIRED = "expired", _("not decided in time")
+    CONTINUED = "continued", _("run, and another step follows")
+    ASKING = "asking", _("asks the person")
+    REPLIED = "replied", _("asked, and the person replied")
 
 
 class Step(models.Model):
@@ -192,6 +193,11 @@ class Step(models.Model):
     answer_source = models.CharField(max_length=16, blank=True, default="", db_comment="model or rule.")
     numbers = models.JSONField(default=list, db_comment="Where each number of the answer comes from.")
     error = models.TextField(blank=True, default="")
+    said = models.JSONField(
+        null=True,
+        blank=True,
+        db_comment="How note, error, reasons and warnings were made, to say them in other languages.",
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True, blank=True)

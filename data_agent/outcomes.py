@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
+from config.sentences import making, say
 from data_agent import answers, audit, drafting, execution, hints, schema, steps
 from data_agent.answers import Answer
 from data_agent.audit import Person
@@ -31,7 +32,7 @@ MAX_REPAIRS = 2
 RESULTS_KEPT = 200
 _WITH_RESULT = (State.EXECUTED, State.CONTINUED)
 LEFT_UNANSWERED = "The server stopped before the model had answered."
-FORGOTTEN = "The rows of this older result are no longer kept. Ask again to see them."
+FORGOTTEN = say("The rows of this older result are no longer kept. Ask again to see them.")
 
 
 async def run(person: Person, step_id: uuid.UUID) -> Step:
@@ -42,18 +43,18 @@ async def run(person: Person, step_id: uuid.UUID) -> Step:
 async def run_approved(person: Person, step: Step, ahead: Ahead | None = None) -> Step:
     """Do that with a step as `proposals.approve` returned it, on the connection that was opened ahead."""
     if step.state != State.APPROVED:
-        raise NotDecidable("This query is not approved.")
+        raise NotDecidable(say("This query is not approved."))
     try:
         if audit.fingerprint(step.sql) != step.sql_sha256:
-            raise QueryFailed("The query's text is not the one that was approved, so it was not run.")
+            raise QueryFailed(say("The query's text is not the one that was approved, so it was not run."))
         if step.policy_version != policy_for(person):
-            raise QueryFailed("The rules for your queries were changed after the approval, so it was not run.")
+            raise QueryFailed(say("The rules for your queries were changed after the approval, so it was not run."))
         result = await execution.run(step.sql, personal=person.personal, ahead=ahead)
     except (QueryFailed, Unavailable) as error:
-        return await _store_failure(person, step, str(error), "failed")
+        return await _store_failure(person, step, error.sentence, "failed")
     except BaseException:
         # The person left or the server stops: PostgreSQL has ended the query with its connection.
-        message = "The query was cancelled before its end."
+        message = say("The query was cancelled before its end.")
         await asyncio.shield(_store_failure(person, step, message, "cancelled"))
         raise
     return await _store_result(person, step, result)
@@ -66,7 +67,7 @@ async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
     """
     step = await steps.own_step(person, step_id)
     if step.state != State.EXECUTED:
-        raise NotDecidable("This query has no result to answer from.")
+        raise NotDecidable(say("This query has no result to answer from."))
     thread = await steps.steps_of_question(step)
     given = [_given(each) for each in thread if each.state in _WITH_RESULT]
     asked = _asked(thread)
@@ -139,8 +140,9 @@ def _asked(thread: Sequence[Step], failure: tuple[str, str] | None = None) -> As
 @database_sync_to_async
 @transaction.atomic
 def _store_failure(person: Person, step: Step, message: str, kind: audit.Kind) -> Step:
+    said = {**(step.said or {}), "error": making(message)}
     message = audit.clean(message)
-    if not advance(step, [State.APPROVED], state=State.FAILED, error=message, finished_at=timezone.now()):
+    if not advance(step, [State.APPROVED], state=State.FAILED, error=message, said=said, finished_at=timezone.now()):
         return steps.own(person, step.pk)
     audit.record_step(kind, person, step, error=message)
     return step
@@ -161,7 +163,7 @@ def _store_result(person: Person, step: Step, result: Result) -> Step:
         cut=result.cut,
         duration_ms=result.duration_ms,
     ):
-        raise NotDecidable("This query was given up meanwhile.")
+        raise NotDecidable(say("This query was given up meanwhile."))
     audit.record_step(
         "executed", person, step, rows=len(result.rows), size=result.bytes, duration_ms=result.duration_ms
     )
@@ -217,7 +219,7 @@ def _forget_old_results(person: Person) -> None:
 def _store_next(person: Person, step: Step, draft: Draft) -> list[Step]:
     session = steps.own_session(person, step.session_id, lock=True)
     if not advance(step, [State.EXECUTED], state=State.CONTINUED, finished_at=timezone.now()):
-        raise NotDecidable("This query was given up meanwhile.")
+        raise NotDecidable(say("This query was given up meanwhile."))
     return [step, add_step(person, session, step.question, draft, after=step)]
 
 

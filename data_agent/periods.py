@@ -11,6 +11,7 @@ from typing import Any
 
 import postgast
 
+from config.sentences import say
 from data_agent.guard.trees import parts
 from data_agent.schema import TABLES
 
@@ -25,7 +26,7 @@ def correct(tree: Any) -> list[str]:
     ends = [*_betweens(tree), *_pairs(tree)]
     for end in ends:
         end()
-    return ["The period ends with the end of its last day now."] if ends else []
+    return [say("The period ends with the end of its last day now.")] if ends else []
 
 
 def _betweens(tree: Any) -> Iterator[Any]:

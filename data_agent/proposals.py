@@ -11,7 +11,9 @@ import uuid
 from channels.db import database_sync_to_async
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
+from config.sentences import say
 from data_agent import audit, drafting, steps
 from data_agent.audit import Person
 from data_agent.drafting import Draft, Examined
@@ -104,7 +106,7 @@ def reply(person: Person, step_id: uuid.UUID, text: str) -> Step:
     """Keep what a person replied to the model's question. Raises NotFound and NotDecidable."""
     step = steps.own(person, step_id)
     if not advance(step, [State.ASKING], state=State.REPLIED, reply=audit.clean(text), decided_at=timezone.now()):
-        raise NotDecidable("This question was replied to already, or is none.")
+        raise NotDecidable(say("This question was replied to already, or is none."))
     audit.record_step("replied", person, step, error=step.reply)
     return step
 
@@ -152,8 +154,9 @@ def _store_edit(person: Person, step_id: uuid.UUID, sql: str, examined: Examined
     if audit.fingerprint(changes["sql"]) == before.sql_sha256:
         # Checked again without a change: it is still whose it was.
         changes |= {"source": before.source, "note": before.note, "explanation": before.explanation}
+        changes["said"] |= {"note": (before.said or {}).get("note", [])}
     if not Step.objects.filter(pk=step_id, state__in=UNDECIDED).update(**changes):
-        raise NotDecidable("This query was decided already, so it cannot be edited any more.")
+        raise NotDecidable(say("This query was decided already, so it cannot be edited any more."))
     step = steps.own(person, step_id)
     audit.record(
         "edited",
@@ -173,16 +176,16 @@ def _store_edit(person: Person, step_id: uuid.UUID, sql: str, examined: Examined
 def _why_not_approved(person: Person, step: Step, sha256: str) -> str:
     if step.state == State.PROPOSED and step.expires_at is not None and step.expires_at <= timezone.now():
         steps.expire(person, step)
-        return "The proposal is too old to be approved. Check it again, then approve it."
+        return say("The proposal is too old to be approved. Check it again, then approve it.")
     if step.state == State.EXPIRED:
-        return "The proposal is too old to be approved. Check it again, then approve it."
+        return say("The proposal is too old to be approved. Check it again, then approve it.")
     if step.state == State.BLOCKED:
-        return "This query cannot run. Edit it and check it again, then approve it."
+        return say("This query cannot run. Edit it and check it again, then approve it.")
     if step.state != State.PROPOSED:
-        return f"This query was decided already: it is {State(step.state).label}."
+        return gettext("This query was decided already: it is %(state)s.") % {"state": State(step.state).label}
     if step.sql_sha256 != sha256:
-        return "The query was changed since you saw it. Read it again, then approve it."
-    return "The rules for queries were changed meanwhile. Check it again, then approve it."
+        return say("The query was changed since you saw it. Read it again, then approve it.")
+    return say("The rules for queries were changed meanwhile. Check it again, then approve it.")
 
 
 @database_sync_to_async
@@ -192,6 +195,6 @@ def _decide_against(person: Person, step_id: uuid.UUID, state: State, reason: st
     # The model's question can be left alone too.
     states = (*UNDECIDED, State.ASKING)
     if not advance(step, states, state=state, reason=reason, decided_at=timezone.now()):
-        raise NotDecidable("This query was decided already.")
+        raise NotDecidable(say("This query was decided already."))
     audit.record_step("rejected" if state == State.REJECTED else "skipped", person, step, error=reason)
     return step

@@ -28,6 +28,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from config import texts
+from config.sentences import say
 from data_agent.audit import Person
 from data_agent.models import Session, Step
 from data_agent.step_data import Frame, StepData
@@ -220,29 +221,47 @@ class BadFrame(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.sentence = message
 
 
 def parse(text: str | None) -> ClientFrame:
     """Return a client's frame; raises BadFrame where it is none or its question is empty or too long."""
     if text is None:
-        raise BadFrame("bad_frame", "Frames must be JSON text.")
+        raise BadFrame("bad_frame", say("Frames must be JSON text."))
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FRAME_BYTES:
-        raise BadFrame("too_long", f"A message may have at most {MAX_FRAME_BYTES // 1024} kB.")
+        raise BadFrame("too_long", say("A message may have at most %(most)s kB.", most=MAX_FRAME_BYTES // 1024))
     try:
         frame = _CLIENT.validate_json(text)
     except (ValidationError, UnicodeEncodeError) as error:
         raise _unusable(error) from None
     if isinstance(frame, Ask | Reply):
-        return frame.model_copy(update={"text": _text(frame.text, "question" if isinstance(frame, Ask) else "reply")})
+        return frame.model_copy(
+            update={"text": _question(frame.text) if isinstance(frame, Ask) else _reply(frame.text)}
+        )
     return frame
 
 
-def _text(text: str, what: str) -> str:
+def _question(text: str) -> str:
     text = text.strip()
     if not text:
-        raise BadFrame("empty", f"The {what} is empty. Write what you would like to know.")
+        raise BadFrame("empty", say("The question is empty. Write what you would like to know."))
     if len(text) > MAX_QUESTION:
-        raise BadFrame("too_long", f"The {what} has {len(text):,} characters; {MAX_QUESTION:,} are allowed.")
+        raise BadFrame(
+            "too_long",
+            say("The question has %(length)s characters; %(most)s are allowed.", length=len(text), most=MAX_QUESTION),
+        )
+    return text
+
+
+def _reply(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise BadFrame("empty", say("The reply is empty. Write what you would like to know."))
+    if len(text) > MAX_QUESTION:
+        raise BadFrame(
+            "too_long",
+            say("The reply has %(length)s characters; %(most)s are allowed.", length=len(text), most=MAX_QUESTION),
+        )
     return text
 
 
@@ -270,8 +289,9 @@ def ready(session: Session | None, steps: Iterable[Step], viewer: Person) -> Rea
 def _unusable(error: ValidationError | UnicodeEncodeError) -> BadFrame:
     first = error.errors(include_input=False, include_url=False)[0] if isinstance(error, ValidationError) else None
     if first is None or first["type"] in {"json_invalid", "string_unicode"}:
-        return BadFrame("bad_json", "The message is not valid JSON.")
+        return BadFrame("bad_json", say("The message is not valid JSON."))
     if first["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        return BadFrame("unknown_type", "The message has no type that is known here.")
+        return BadFrame("unknown_type", say("The message has no type that is known here."))
     field = ".".join(str(part) for part in first["loc"][1:]) or "message"
-    return BadFrame("bad_frame", f"The field {field!r} cannot be used: {first['msg'].lower()}.")
+    sentence = say("The field %(field)s cannot be used: %(problem)s.", field=repr(field), problem=first["msg"].lower())
+    return BadFrame("bad_frame", sentence)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from config.sentences import say
+
 MAX_TEXT = 2_000
 MAX_SQL = 20_000
 
@@ -71,7 +73,7 @@ def read(text: str) -> Reply:
     if query:
         around = text[: fenced.start()].strip() if fenced else ""
         return Reply(action="query", sql=query.group(0).strip()[:MAX_SQL], text=around[:MAX_TEXT])
-    raise Unreadable("The answer was not JSON with sql and explanation.")
+    raise Unreadable(say("The answer was not JSON with sql and explanation."))
 
 
 def _documents(text: str) -> list[Any]:

@@ -8,6 +8,7 @@ from asgiref.sync import sync_to_async
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
@@ -62,9 +63,9 @@ async def rows(request: HttpRequest, step_id: uuid.UUID) -> HttpResponse:
         sort = int(request.GET["sort"]) if "sort" in request.GET else None
         number, size = int(request.GET.get("page", 1)), int(request.GET.get("size", results.PAGE_ROWS))
     except ValueError:
-        return _bad("page, size and sort are whole numbers.")
+        return _bad(gettext("page, size and sort are whole numbers."))
     if sort is not None and not 0 <= sort < len(found.columns):
-        return _bad(f"sort is the place of a column, from 0 to {len(found.columns) - 1}.")
+        return _bad(gettext("sort is the place of a column, from 0 to %(last)s.") % {"last": len(found.columns) - 1})
     page = results.page(found, number=number, size=size, sort=sort, descending=request.GET.get("order") == "desc")
     data = {"columns": found.columns, "rows": page.rows, "page": page.page, "pages": page.pages, "count": page.count}
     return JsonResponse(data)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from config.sentences import say
 from data_agent import execution, guard
 from data_agent.audit import Person
 from data_agent.errors import NotFound, QueryFailed
@@ -99,7 +100,7 @@ class Known:
 async def rows(person: Person, table: str) -> Result:
     """Return a few rows of a table as this person may see them; raises NotFound for another table."""
     if table not in SCHEMA:
-        raise NotFound("There is no such table here.")
+        raise NotFound(say("There is no such table here."))
     names = ", ".join(SCHEMA[table].column_names)
     return await _read(f"SELECT {names} FROM {table} ORDER BY id LIMIT {SAMPLE_ROWS}", person.personal)
 

@@ -7,6 +7,8 @@ its overview. A test compares it with the real database.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from config.sentences import say
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -46,43 +48,43 @@ class Table:
 
 USERS = Table(
     "analytics_users",
-    "Customers of the shop.",
+    say("Customers of the shop."),
     (
-        Column("id", "bigint", "Primary key."),
-        Column("name", "text", "Full name.", personal=True),
-        Column("email", "text", "E-mail address, unique.", personal=True),
-        Column("country", "text", "Country's English name, such as Germany or Japan."),
-        Column("plan", "text", "Subscription: free, pro or enterprise."),
-        Column("signed_up_at", "timestamp with time zone", "When the customer signed up (UTC)."),
+        Column("id", "bigint", say("Primary key.")),
+        Column("name", "text", say("Full name."), personal=True),
+        Column("email", "text", say("E-mail address, unique."), personal=True),
+        Column("country", "text", say("Country's English name, such as Germany or Japan.")),
+        Column("plan", "text", say("Subscription: free, pro or enterprise.")),
+        Column("signed_up_at", "timestamp with time zone", say("When the customer signed up (UTC).")),
     ),
 )
 PURCHASES = Table(
     "analytics_purchases",
-    "Purchases, one row for each product in an order.",
+    say("Purchases, one row for each product in an order."),
     (
-        Column("id", "bigint", "Primary key."),
-        Column("user_id", "bigint", "Customer who bought; references analytics_users.id."),
-        Column("product_name", "text", "Product bought; equals analytics_product_specs.name."),
-        Column("quantity", "integer", "Pieces bought, at least 1."),
-        Column("unit_price", "numeric(10,2)", "Price of one piece at the time of purchase, in US dollars."),
-        Column("total_amount", "numeric(12,2)", "quantity times unit_price, in US dollars."),
-        Column("purchased_at", "timestamp with time zone", "When it was bought (UTC)."),
-        Column("status", "text", "completed, refunded, pending or cancelled; revenue counts completed ones."),
+        Column("id", "bigint", say("Primary key.")),
+        Column("user_id", "bigint", say("Customer who bought; references analytics_users.id.")),
+        Column("product_name", "text", say("Product bought; equals analytics_product_specs.name.")),
+        Column("quantity", "integer", say("Pieces bought, at least 1.")),
+        Column("unit_price", "numeric(10,2)", say("Price of one piece at the time of purchase, in US dollars.")),
+        Column("total_amount", "numeric(12,2)", say("quantity times unit_price, in US dollars.")),
+        Column("purchased_at", "timestamp with time zone", say("When it was bought (UTC).")),
+        Column("status", "text", say("completed, refunded, pending or cancelled; revenue counts completed ones.")),
     ),
 )
 PRODUCT_SPECS = Table(
     "analytics_product_specs",
-    "Products, one row each.",
+    say("Products, one row each."),
     (
-        Column("id", "bigint", "Primary key."),
-        Column("name", "text", "Product's name, unique."),
-        Column("category", "text", "Category, such as Laptops or Headphones."),
-        Column("brand", "text", "Brand."),
-        Column("price", "numeric(10,2)", "List price today, in US dollars."),
-        Column("weight_kg", "numeric(8,3)", "Weight in kilograms."),
-        Column("rating", "numeric(2,1)", "Mean customer rating from 1.0 to 5.0."),
-        Column("release_date", "date", "Day it came to market."),
-        Column("specs", "jsonb", "Further properties as a JSON object; the keys depend on the category."),
+        Column("id", "bigint", say("Primary key.")),
+        Column("name", "text", say("Product's name, unique.")),
+        Column("category", "text", say("Category, such as Laptops or Headphones.")),
+        Column("brand", "text", say("Brand.")),
+        Column("price", "numeric(10,2)", say("List price today, in US dollars.")),
+        Column("weight_kg", "numeric(8,3)", say("Weight in kilograms.")),
+        Column("rating", "numeric(2,1)", say("Mean customer rating from 1.0 to 5.0.")),
+        Column("release_date", "date", say("Day it came to market.")),
+        Column("specs", "jsonb", say("Further properties as a JSON object; the keys depend on the category.")),
     ),
 )
 

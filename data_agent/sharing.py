@@ -5,6 +5,7 @@ import uuid
 from channels.db import database_sync_to_async
 from django.db import transaction
 
+from config.sentences import say
 from data_agent import access, audit, steps
 from data_agent.audit import Person
 from data_agent.errors import NotFound
@@ -23,9 +24,16 @@ def share(person: Person, session_id: uuid.UUID, name: str) -> tuple[str, ...]:
         session = steps.own_session(person, session_id, lock=True)
         other = access.analyst_named(name)
         if other is None or other.pk == person.id:
-            raise NotFound(f"There is no other analyst with the user name “{name}”. Check how it is written.")
+            raise NotFound(
+                say("There is no other analyst with the user name “%(name)s”. Check how it is written.", name=name)
+            )
         if session.shares.count() >= MOST:
-            raise NotFound(f"A conversation can be shared with {MOST} analysts. Take it back from one of them first.")
+            raise NotFound(
+                say(
+                    "A conversation can be shared with %(most)s analysts. Take it back from one of them first.",
+                    most=MOST,
+                )
+            )
         _, is_new = Share.objects.get_or_create(session=session, person=other)
         if is_new:
             _record("shared", person, session, other.get_username())

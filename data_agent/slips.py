@@ -10,6 +10,7 @@ from typing import Any
 
 import postgast
 
+from config.sentences import say
 from data_agent import conditions
 from data_agent.guard.trees import own_parts, parts
 from data_agent.schema import TABLES
@@ -22,16 +23,16 @@ _INTEGERS = frozenset(column.name for table in TABLES for column in table.column
 
 def correct(tree: Any) -> list[str]:
     """Change a parse tree where it is clear what is meant; return what was changed, in sentences."""
-    notes = []
+    notes: list[str] = []
     selects = [message for message in parts(tree) if message.DESCRIPTOR.name == "SelectStmt"]
     if _in_some(_order_what_can_be, selects):
-        notes.append("ORDER BY was taken out where there is one row only.")
+        notes.append(say("ORDER BY was taken out where there is one row only."))
     if _in_some(_compare_with_many, selects):
-        notes.append("= was changed to IN, because the sub-query may have several rows.")
+        notes.append(say("= was changed to IN, because the sub-query may have several rows."))
     if _in_some(_share_of_all, selects):
-        notes.append("The share is of all rows now; it was that of the counted rows in themselves.")
+        notes.append(say("The share is of all rows now; it was that of the counted rows in themselves."))
     if _keep_decimals(tree):
-        notes.append("The division keeps its decimals now; whole numbers would be cut off.")
+        notes.append(say("The division keeps its decimals now; whole numbers would be cut off."))
     return notes
 
 

@@ -1,13 +1,16 @@
 """A step as a page sees it: what this person may see of it, and where its files are."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
+from config.sentences import Making
+from config.translating import translated
 from data_agent import charts
 from data_agent.audit import Person
 from data_agent.execution import ResultColumn
@@ -111,7 +114,7 @@ class StepData(Frame):
         """Return what a person may see of a row."""
         withheld = is_withheld(step, viewer)
         answer = "" if withheld else step.answer
-        verdict = step.verdict
+        verdict, said = step.verdict, step.said or {}
         return cls(
             id=step.pk,
             session=step.session_id,
@@ -126,12 +129,12 @@ class StepData(Frame):
             sha256=step.sql_sha256,
             explanation=step.explanation,
             source=step.source,
-            note=step.note,
+            note=translated(step.note, said.get("note")),
             tables=verdict.get("tables", ()),
             columns_read=verdict.get("columns", ()),
             masked=verdict.get("masked", ()),
-            reasons=verdict.get("reasons", ()),
-            warnings=verdict.get("warnings", ()),
+            reasons=_translated(verdict.get("reasons", ()), said.get("reasons", ())),
+            warnings=_translated(verdict.get("warnings", ()), said.get("warnings", ())),
             limit=verdict.get("limit", 0),
             estimated_rows=step.estimated_rows,
             estimated_cost=step.estimated_cost,
@@ -152,7 +155,7 @@ class StepData(Frame):
             answer=answer,
             answer_parts=tuple(_parts(answer, step.numbers)),
             answer_source=step.answer_source,
-            error=step.error,
+            error=translated(step.error, said.get("error")),
             verified=bool(getattr(step, "is_verified", False)),
         )
 
@@ -160,6 +163,11 @@ class StepData(Frame):
 def is_withheld(step: Step, viewer: Person) -> bool:
     """Whether a step's result is kept from a person: a colleague with more rights ran it, or they lost theirs."""
     return step.personal and not viewer.personal
+
+
+def _translated(texts: Iterable[str], kept: Iterable[Making]) -> tuple[str, ...]:
+    made: Iterator[Making] = chain(kept, repeat([]))
+    return tuple(translated(text, making) for text, making in zip(texts, made, strict=False))
 
 
 def _chart(step: Step) -> ChartData | None:

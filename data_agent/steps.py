@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from config.sentences import say
 from data_agent import audit
 from data_agent.audit import Person
 from data_agent.errors import NotAllowed, NotFound
@@ -18,7 +19,7 @@ from data_agent.models import Session, Share, State, Step, VerifiedQuestion
 
 SESSIONS_LISTED = 12
 
-READ_ONLY = "This conversation is shared with you to be read. Ask your question in a conversation of your own."
+READ_ONLY = say("This conversation is shared with you to be read. Ask your question in a conversation of your own.")
 
 
 def sessions_of(person: Person) -> QuerySet[Session]:
@@ -88,11 +89,11 @@ def expire(person: Person, step: Step) -> None:
 
 def no_session() -> NotFound:
     """Return the error for a conversation that is not there, or not for this person."""
-    return NotFound("There is no such conversation.")
+    return NotFound(say("There is no such conversation."))
 
 
 def _no_step() -> NotFound:
-    return NotFound("There is no such step.")
+    return NotFound(say("There is no such step."))
 
 
 def with_marks() -> QuerySet[Step]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
+from config.sentences import making
 from data_agent import audit
 from data_agent.audit import Person
 from data_agent.drafting import Draft, Examined
@@ -44,6 +45,7 @@ def add_step(person: Person, session: Session, question: str, draft: Draft, *, a
         fallback=draft.completion.fallback if draft.completion else False,
         **put_forward(person, draft.examined),
     )
+    step.said = {**(step.said or {}), "note": making(draft.note)}
     step.thread = after.thread if after else step.pk
     if draft.clarification:
         step.state = State.ASKING
@@ -84,6 +86,10 @@ def put_forward(person: Person, examined: Examined) -> dict[str, Any]:
         "estimated_rows": examined.estimated_rows,
         "estimated_cost": examined.estimated_cost,
         "verdict": verdict_of(examined),
+        "said": {
+            "reasons": [making(reason) for reason in examined.reasons],
+            "warnings": [making(warning) for warning in examined.verdict.warnings],
+        },
     }
 
 
@@ -91,8 +97,7 @@ def verdict_of(examined: Examined) -> dict[str, Any]:
     """Return a verdict as it is kept, with the text as it came where that is another one."""
     verdict = asdict(examined.verdict)
     del verdict["sql"]
-    if examined.problem and not verdict["reasons"]:
-        verdict["reasons"] = [examined.problem]
+    verdict["reasons"] = list(examined.reasons)
     if examined.given and examined.given != examined.sql:
         verdict["given"] = audit.clean(examined.given)
         verdict["given_sha256"] = audit.fingerprint(examined.given)

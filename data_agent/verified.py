@@ -17,6 +17,7 @@ from pathlib import Path
 from channels.db import database_sync_to_async
 from django.db import transaction
 
+from config.sentences import say
 from data_agent import audit, steps
 from data_agent.audit import Person
 from data_agent.errors import NotAllowed, NotDecidable
@@ -151,7 +152,7 @@ def mark(person: Person, step_id: uuid.UUID) -> Step:
     """
     step = _for_staff(person, step_id)
     if step.state not in _RUN:
-        raise NotDecidable("Only a question whose query was approved and has run can be marked as verified.")
+        raise NotDecidable(say("Only a question whose query was approved and has run can be marked as verified."))
     VerifiedQuestion.objects.update_or_create(
         question=step.question,
         defaults={"sql": step.sql, "explanation": step.explanation, "step": step, "verified_by_id": person.id},
@@ -172,7 +173,7 @@ def unmark(person: Person, step_id: uuid.UUID) -> Step:
 
 def _for_staff(person: Person, step_id: uuid.UUID) -> Step:
     if not person.staff:
-        raise NotAllowed("Only staff can mark a question as verified. Ask an administrator.")
+        raise NotAllowed(say("Only staff can mark a question as verified. Ask an administrator."))
     return steps.own(person, step_id)
 
 

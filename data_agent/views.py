@@ -7,10 +7,14 @@ from asgiref.sync import sync_to_async
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from config import addresses
+from config.translating import translated
 from data_agent import access, samples, steps
 from data_agent.audit import Person
 from data_agent.errors import NotFound, Unavailable
@@ -81,7 +85,7 @@ async def sample(request: HttpRequest, table: str) -> HttpResponse:
     except NotFound as error:
         raise Http404(str(error)) from None
     except Unavailable as error:
-        return JsonResponse({"error": {"code": error.code, "message": str(error)}}, status=503)
+        return JsonResponse({"error": {"code": error.code, "message": translated(error.sentence)}}, status=503)
     columns = [{"name": column.name, "type": column.type, "numeric": column.numeric} for column in found.columns]
     return JsonResponse({"table": table, "columns": columns, "rows": found.rows})
 
@@ -91,6 +95,7 @@ def _listed(session: Session, person: Person) -> dict[str, Any]:
         "id": session.pk,
         "title": session.title,
         "created_at": session.created_at,
+        "when": date_format(timezone.localtime(session.created_at), gettext("j M Y, H:i")),
         "mine": session.owner_id == person.id,
         "owner": session.owner.get_username(),
         "url": reverse("data_agent:session", args=[session.pk]),

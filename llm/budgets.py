@@ -25,6 +25,8 @@ from typing import Literal
 
 import structlog
 from django.conf import settings
+from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext
 
 from llm import metrics
 from llm.limits import SECONDS, Limits, Window
@@ -184,13 +186,17 @@ class Remaining:
 
 
 class BudgetExceeded(Exception):
-    """There is no room for this question yet; `retry_after` is in whole seconds, `public` is for the person."""
+    """There is no room for this question yet.
+
+    `retry_after` is in whole seconds; `public` is for the person, in the active language: that of their request.
+    """
 
     code = "budget_exceeded"
 
     def __init__(self, reason: str, wait_ms: float) -> None:
         self.retry_after = max(1, math.ceil(wait_ms / 1000))
-        self.public = f"{reason} Please wait {_in_words(self.retry_after)}, then send it again."
+        wait = gettext("Please wait %(time)s, then send it again.") % {"time": _in_words(self.retry_after)}
+        self.public = f"{reason} {wait}"
         super().__init__(self.public)
 
 
@@ -279,7 +285,7 @@ class Budgets:
         if len(self._admitted) >= self._alone:
             wait = next(iter(self._admitted.values())) + window - now
             metrics.note_refusal("site", "minute", "any")
-            raise BudgetExceeded("The site can take only a few questions at the moment.", wait * 1000)
+            raise BudgetExceeded(gettext("The site can take only a few questions at the moment."), wait * 1000)
         self._admitted[key] = now
 
 
@@ -309,20 +315,49 @@ def _counters(subject: str) -> tuple[str, str]:
     return f"llm:budget:questions:{subject}", f"llm:budget:tokens:{subject}"
 
 
+# By whose limit it is, and of which window.
+_REASONS: dict[tuple[str, Window], Callable[[int], str]] = {
+    ("session", "minute"): lambda limit: ngettext(
+        "You have asked %(limit)s question within a minute, which is the limit.",
+        "You have asked %(limit)s questions within a minute, which is the limit.",
+        limit,
+    ),
+    ("session", "hour"): lambda limit: ngettext(
+        "You have asked %(limit)s question within an hour, which is the limit.",
+        "You have asked %(limit)s questions within an hour, which is the limit.",
+        limit,
+    ),
+    ("session", "day"): lambda _: gettext(
+        "You have too little left of the %(limit)s tokens (pieces of words) of a day for this question."
+    ),
+    ("address", "minute"): lambda limit: ngettext(
+        "People at your network address have together asked %(limit)s question within a minute, which is the limit.",
+        "People at your network address have together asked %(limit)s questions within a minute, which is the limit.",
+        limit,
+    ),
+    ("address", "hour"): lambda limit: ngettext(
+        "People at your network address have together asked %(limit)s question within an hour, which is the limit.",
+        "People at your network address have together asked %(limit)s questions within an hour, which is the limit.",
+        limit,
+    ),
+    ("address", "day"): lambda _: gettext(
+        "People at your network address have together too little left of the %(limit)s tokens (pieces of words) "
+        "of a day for this question."
+    ),
+}
+
+
 def _reason(subject: str, window: Window, limit: int) -> str:
-    whom = "You have" if subject == "session" else "People at your network address have together"
-    if window == "day":
-        return f"{whom} too little left of the {limit:,} tokens (pieces of words) of a day for this question."
-    within = "a minute" if window == "minute" else "an hour"
-    return f"{whom} asked {limit:,} question{'' if limit == 1 else 's'} within {within}, which is the limit."
+    return _REASONS[subject, window](limit) % {"limit": number_format(limit, force_grouping=True)}
 
 
 def _in_words(seconds: int) -> str:
     """Return a wait as people say it, rather too long than too short."""
-    for unit, size in (("hour", SECONDS["hour"]), ("minute", SECONDS["minute"])):
-        if seconds > 1.5 * size:
-            return f"about {math.ceil(seconds / size)} {unit}s"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
+    if seconds > 1.5 * SECONDS["hour"]:
+        return gettext("about %(count)s hours") % {"count": math.ceil(seconds / SECONDS["hour"])}
+    if seconds > 1.5 * SECONDS["minute"]:
+        return gettext("about %(count)s minutes") % {"count": math.ceil(seconds / SECONDS["minute"])}
+    return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
 
 
 BUDGETS = Budgets()

@@ -12,9 +12,10 @@
     ├── CircuitOpen        the provider failed several times in a row and is not asked for now
     └── NoProviderAnswered every provider of the chain failed
 
-An error says whether another try can help (`retryable`) and what a visitor may be told (`public`). Its message is for
-operators; neither ever holds a key or a conversation's text. Providers raise it without the SDK's own error as cause
-or context, because those carry request headers, response bodies and pieces of the answer.
+An error says whether another try can help (`retryable`) and what a visitor may be told (`public`), in English: rows and
+run logs keep it like that, and who shows it translates it. Its message is for operators; neither ever holds a key or a
+conversation's text. Providers raise it without the SDK's own error as cause or context, because those carry request
+headers, response bodies and pieces of the answer.
 """
 
 import math
@@ -22,12 +23,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from config.sentences import say
+
 
 class LLMError(Exception):
     """The model gave no usable answer."""
 
     retryable: bool = False
-    public: str = "The model could not answer. Please try again in a moment."
+    public: str = say("The model could not answer. Please try again in a moment.")
 
     def __init__(self, detail: str, *, provider: str = "") -> None:
         super().__init__(f"{provider}: {detail}" if provider else detail)
@@ -38,21 +41,21 @@ class Unreachable(LLMError):
     """The provider could not be reached, or the connection was lost before it said anything."""
 
     retryable = True
-    public = "The model cannot be reached right now. Please try again in a moment."
+    public = say("The model cannot be reached right now. Please try again in a moment.")
 
 
 class TimedOut(LLMError):
     """The provider was too slow."""
 
     retryable = True
-    public = "The model took too long to answer. Please try again, or ask something shorter."
+    public = say("The model took too long to answer. Please try again, or ask something shorter.")
 
 
 class RateLimited(LLMError):
     """The provider asks us to slow down; `retry_after` is in seconds, None where it did not say."""
 
     retryable = True
-    public = "The model is busy right now. Please try again in a minute."
+    public = say("The model is busy right now. Please try again in a minute.")
 
     def __init__(self, detail: str, *, provider: str = "", retry_after: float | None = None) -> None:
         super().__init__(detail, provider=provider)
@@ -69,38 +72,38 @@ class BrokenAnswer(LLMError):
     """The answer ended without its end mark, or could not be read."""
 
     retryable = True
-    public = "The answer broke off. Please ask again."
+    public = say("The answer broke off. Please ask again.")
 
 
 class Rejected(LLMError):
     """The provider does not accept the request: a wrong key, an unknown model, a used-up quota."""
 
-    public = "The model is not set up correctly. Please tell the operator of this site."
+    public = say("The model is not set up correctly. Please tell the operator of this site.")
 
 
 class TooLong(Rejected):
     """The conversation does not fit into the model's context."""
 
-    public = "This is more text than the model can read at once. Please ask something shorter."
+    public = say("This is more text than the model can read at once. Please ask something shorter.")
 
 
 class Refused(LLMError):
     """The provider's safety filter withheld the question or the answer."""
 
-    public = "The model's provider declined to answer this. Please rephrase the question."
+    public = say("The model's provider declined to answer this. Please rephrase the question.")
 
 
 class CircuitOpen(LLMError):
     """The provider was not asked, because it failed several times in a row."""
 
     retryable = True
-    public = "The model cannot be reached right now. Please try again in a minute."
+    public = say("The model cannot be reached right now. Please try again in a minute.")
 
 
 class NoProviderAnswered(LLMError):
     """Every provider of a chain failed; `failures` has the last error of each, in order."""
 
-    public = "No model can answer right now. Please try again in a few minutes."
+    public: str = say("No model can answer right now. Please try again in a few minutes.")
 
     def __init__(self, failures: Sequence[LLMError]) -> None:
         super().__init__("; ".join(str(failure) for failure in failures) or "the chain is empty")

@@ -29,6 +29,9 @@ _KEYWORDS = DEFAULT_KEYWORDS | {
     for name in ("gettext", "ngettext", "pgettext", "npgettext")
     for kind in ("_lazy", "_noop")
 }
+# What makes a sentence in modules that import it; elsewhere it is another function's name.
+_SENTENCES = "from config.sentences import "
+_KEYWORDS_OF_SENTENCES = {**_KEYWORDS, "say": None}
 # Whose templates they are: what is in no folder of an app is everybody's.
 _FOLDERS = {f"templates/{folder}{app}": app for app in APPS for folder in ("", "admin/")}
 # They say when, by whom and with what a file was written, which would make two people's files differ.
@@ -131,13 +134,13 @@ def _app_of(path: Path) -> str:
 
 def _strings(path: Path) -> Iterator[tuple[int, str | tuple[str, ...], list[str], str | None]]:
     text = path.read_text()
-    method = "python"
+    method, keywords = "python", _KEYWORDS_OF_SENTENCES if _SENTENCES in text else _KEYWORDS
     if path.suffix == ".js":
         method = "javascript"
     elif path.suffix == ".html":
         # It is no Python, but its tokens are; indentation would have to be right.
         text = "\n".join(line.lstrip() for line in templatize(text, origin=str(path)).split("\n"))
-    yield from extract(method, io.BytesIO(text.encode()), keywords=_KEYWORDS, comment_tags=_COMMENTS)
+    yield from extract(method, io.BytesIO(text.encode()), keywords=keywords, comment_tags=_COMMENTS)
 
 
 def main() -> None:

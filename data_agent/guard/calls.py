@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from config.sentences import joined, say
 from data_agent.guard import policy, series, suggestions
 from data_agent.guard.constants import bound_of, number_of, text_of
 from data_agent.guard.findings import Findings
@@ -25,13 +26,13 @@ def check(call: Tree, findings: Findings) -> str:
     # The parser itself writes pg_catalog before what has a syntax of its own, such as extract.
     if path[:-1] not in ([], ["pg_catalog"]) or name not in policy.FUNCTIONS:
         advice = suggestions.for_function(name, policy.FUNCTIONS)
-        findings.refuse(f"The function {'.'.join(path)} may not be used.{advice}")
+        findings.refuse(joined(say("The function %(name)s may not be used.", name=".".join(path)), advice))
     elif call.agg_star and name != "count":
-        findings.refuse(f"{name}(*) has no meaning. Name the columns.")
+        findings.refuse(say("%(name)s(*) has no meaning. Name the columns.", name=name))
     elif call.func_variadic:
-        findings.refuse("VARIADIC may not be used. List the arguments.")
+        findings.refuse(say("VARIADIC may not be used. List the arguments."))
     elif any(argument.WhichOneof("node") == "named_arg_expr" for argument in call.args) and name in _BOUNDS:
-        findings.refuse(f"Give the arguments of {name} by position, not by name.")
+        findings.refuse(say("Give the arguments of %(name)s by position, not by name.", name=name))
     elif name in _BOUNDS:
         _BOUNDS[name](call.args, findings)
     return name
@@ -41,7 +42,9 @@ def _repeat(arguments: Sequence[Tree], findings: Findings) -> None:
     times = bound_of(arguments[1]) if len(arguments) == 2 else None
     if times is None or times > policy.MAX_REPEAT:
         findings.refuse(
-            f"repeat needs a plain number of at most {policy.MAX_REPEAT}, or least({policy.MAX_REPEAT}, ...)."
+            say(
+                "repeat needs a plain number of at most %(most)s, or least(%(most)s, ...).", most=str(policy.MAX_REPEAT)
+            )
         )
     else:
         findings.grow(max(1, int(times)))
@@ -50,13 +53,13 @@ def _repeat(arguments: Sequence[Tree], findings: Findings) -> None:
 def _pad(arguments: Sequence[Tree], findings: Findings) -> None:
     width = bound_of(arguments[1]) if len(arguments) > 1 else None
     if width is None or width > policy.MAX_WIDTH:
-        findings.refuse(f"lpad and rpad need a plain width of at most {policy.MAX_WIDTH}.")
+        findings.refuse(say("lpad and rpad need a plain width of at most %(most)s.", most=str(policy.MAX_WIDTH)))
 
 
 def _replace(arguments: Sequence[Tree], findings: Findings) -> None:
     new = text_of(arguments[2]) if len(arguments) > 2 else None
     if new is None:
-        findings.refuse("The text to put in, the third argument of replace, must be written out.")
+        findings.refuse(say("The text to put in, the third argument of %(name)s, must be written out.", name="replace"))
         return
     old = text_of(arguments[1])
     findings.grow(max(1, -(-len(new) // max(1, len(old or "")))))
@@ -65,7 +68,9 @@ def _replace(arguments: Sequence[Tree], findings: Findings) -> None:
 def _replace_pattern(arguments: Sequence[Tree], findings: Findings) -> None:
     new = text_of(arguments[2]) if len(arguments) > 2 else None
     if new is None:
-        findings.refuse("The text to put in, the third argument of regexp_replace, must be written out.")
+        findings.refuse(
+            say("The text to put in, the third argument of %(name)s, must be written out.", name="regexp_replace")
+        )
     else:
         findings.grow(max(1, len(new)))
 
@@ -73,7 +78,9 @@ def _replace_pattern(arguments: Sequence[Tree], findings: Findings) -> None:
 def _format(arguments: Sequence[Tree], findings: Findings) -> None:
     pattern = text_of(arguments[0]) if arguments else None
     if pattern is None or "%" in _FORMAT.sub("", pattern):
-        findings.refuse("format needs its pattern written out, with %s and at most two digits of width.")
+        findings.refuse(
+            say("format needs its pattern written out, with %(mark)s and at most two digits of width.", mark="%s")
+        )
     else:
         findings.grow(max(1, pattern.count("%")))
 
@@ -83,7 +90,11 @@ def _joined(place: int, name: str) -> Any:
         separator = text_of(arguments[place]) if len(arguments) > place else ""
         if separator is None or len(separator) > policy.MAX_SEPARATOR:
             findings.refuse(
-                f"The separator of {name} must be written out, in at most {policy.MAX_SEPARATOR} characters."
+                say(
+                    "The separator of %(name)s must be written out, in at most %(most)s characters.",
+                    name=name,
+                    most=policy.MAX_SEPARATOR,
+                )
             )
 
     return check_separator
@@ -93,7 +104,7 @@ def check_exponent(exponent: Tree, findings: Findings) -> None:
     """Refuse a power whose exponent is a large number."""
     number = number_of(exponent)
     if number is not None and abs(number) > policy.MAX_EXPONENT:
-        findings.refuse(f"An exponent may be at most {policy.MAX_EXPONENT:,}.")
+        findings.refuse(say("An exponent may be at most %(most)s.", most=policy.MAX_EXPONENT))
 
 
 def _power(arguments: Sequence[Tree], findings: Findings) -> None:

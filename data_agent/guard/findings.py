@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from config.sentences import say
 from data_agent.guard import policy
 from data_agent.guard.scopes import Output
 from data_agent.schema import Table
@@ -34,7 +35,7 @@ class Findings:
 
     def refuse_kind(self, kind: str) -> None:
         """Refuse a kind of node."""
-        self.refuse(f"This kind of SQL is not allowed ({kind}). Only plain reading is.")
+        self.refuse(say("This kind of SQL is not allowed (%(kind)s). Only plain reading is.", kind=kind))
 
     def use(self, column: Output) -> None:
         """Note that a column is used."""
@@ -44,26 +45,28 @@ class Findings:
     def count(self, nodes: int) -> None:
         """Add nodes; refuse the statement where it becomes too large."""
         if self.nodes <= policy.MAX_EXPANDED_NODES < self.nodes + nodes:
-            self.refuse("The query becomes too large once its sub-queries are put in place. Simplify it.")
+            self.refuse(say("The query becomes too large once its sub-queries are put in place. Simplify it."))
         # Bounded, so that the numbers stay small whatever the statement does.
         self.nodes = min(self.nodes + nodes, 2 * policy.MAX_EXPANDED_NODES)
 
     def count_tables(self, tables: int) -> None:
         """Add tables, each as often as it is named, also through names in WITH."""
         if self.relations <= policy.MAX_RELATIONS < self.relations + tables:
-            self.refuse(f"The query reads tables more than {policy.MAX_RELATIONS} times. Simplify it.")
+            self.refuse(say("The query reads tables more than %(most)s times. Simplify it.", most=policy.MAX_RELATIONS))
         self.relations = min(self.relations + tables, 2 * policy.MAX_RELATIONS)
 
     def grow(self, factor: int) -> None:
         """Multiply by how much a function may lengthen a text."""
         if self.growth <= policy.MAX_GROWTH < self.growth * factor:
-            self.refuse("The query could make very long texts out of short ones. Repeat and replace less.")
+            self.refuse(say("The query could make very long texts out of short ones. Repeat and replace less."))
         self.growth = min(self.growth * factor, 2 * policy.MAX_GROWTH)
 
     def add_series(self, rows: float) -> None:
         """Note a series of that many rows."""
         self.series *= max(rows, 1.0)
         if rows > policy.MAX_SERIES:
-            self.refuse(f"generate_series would make more than {policy.MAX_SERIES:,} rows. Take a longer step.")
+            self.refuse(
+                say("generate_series would make more than %(most)s rows. Take a longer step.", most=policy.MAX_SERIES)
+            )
         elif self.series > policy.MAX_SERIES_TOGETHER:
-            self.refuse("Several generate_series would make too many combinations. Take shorter ones.")
+            self.refuse(say("Several generate_series would make too many combinations. Take shorter ones."))

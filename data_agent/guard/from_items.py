@@ -7,6 +7,7 @@ the statement, but not the other items of FROM; only LATERAL and functions see t
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from config.sentences import joined, say
 from data_agent.guard import policy, suggestions
 from data_agent.guard.findings import Findings
 from data_agent.guard.scopes import Ctes, Output, Relation, Scope
@@ -33,12 +34,16 @@ class FromItems:
         for item in items:
             scope = self._joined(scope, self._item(item, scope, ctes))
         if len(scope.relations) > policy.MAX_JOINED:
-            self._findings.refuse(f"The query joins more than {policy.MAX_JOINED} tables at once. Use fewer.")
+            self._findings.refuse(
+                say("The query joins more than %(most)s tables at once. Use fewer.", most=policy.MAX_JOINED)
+            )
         return scope
 
     def _joined(self, scope: Scope, part: Scope) -> Scope:
         for alias in part.relations.keys() & scope.relations.keys():
-            self._findings.refuse(f"The alias {alias!r} means two different things. Give each its own alias.")
+            self._findings.refuse(
+                say("The alias %(name)s means two different things. Give each its own alias.", name=repr(alias))
+            )
         return scope.with_part(part)
 
     def _item(self, node: Tree, scope: Scope, ctes: Ctes) -> Scope:
@@ -73,7 +78,10 @@ class FromItems:
         else:
             full = ".".join(part for part in (table.catalogname, table.schemaname, name) if part)
             self._findings.refuse(
-                f"The table {full!r} may not be read. {suggestions.for_table(full, [*schema, *ctes])}"
+                joined(
+                    say("The table %(name)s may not be read.", name=repr(full)),
+                    suggestions.for_table(full, [*schema, *ctes]),
+                )
             )
             # Its columns are not known, and complaints about them would only confuse.
             return Scope(broken=True)
@@ -90,7 +98,14 @@ class FromItems:
         given = [name.string.sval for name in alias.colnames]
         name = str(alias.aliasname or default)
         if len(given) > len(relation.columns):
-            self._findings.refuse(f"{name} has {len(relation.columns)} columns, not {len(given)}.")
+            self._findings.refuse(
+                say(
+                    "%(name)s has %(there)s columns, not %(named)s.",
+                    name=name,
+                    there=len(relation.columns),
+                    named=len(given),
+                )
+            )
         if given:
             relation = relation.renamed(given)
         return Scope(relations={name: relation} if name else {}, columns=relation.columns)
@@ -101,10 +116,12 @@ class FromItems:
         method = [word.string.sval for word in item.method]
         numbers = [*item.args, *([item.repeatable] if item.HasField("repeatable") else [])]
         if method not in (["system"], ["bernoulli"]) or any(not _plain_number(each) for each in numbers):
-            self._findings.refuse("TABLESAMPLE takes SYSTEM or BERNOULLI and plain numbers.")
+            self._findings.refuse(say("TABLESAMPLE takes SYSTEM or BERNOULLI and plain numbers."))
         columns = self._findings.schema[name].personal_columns if name in self._findings.schema else ()
         if columns and not self._findings.personal:
-            self._findings.refuse(f"{name} is masked and cannot be sampled. Write WHERE id % 10 = 0 instead.")
+            self._findings.refuse(
+                say("%(name)s is masked and cannot be sampled. Write WHERE id %% 10 = 0 instead.", name=name)
+            )
         return part
 
     # Joins
@@ -138,7 +155,9 @@ class FromItems:
                 if not columns and not side.broken:
                     known = [column.name for column in side.columns]
                     advice = suggestions.for_column(name, known, self._findings.schema)
-                    self._findings.refuse(f"Both sides of USING need a column {name!r}.{advice}")
+                    self._findings.refuse(
+                        joined(say("Both sides of USING need a column %(name)s.", name=repr(name)), advice)
+                    )
             columns = found[0] + found[1]
             for column in columns:
                 self._findings.use(column)
@@ -156,7 +175,7 @@ class FromItems:
             # Each is a list of the call and of the columns that are declared for it alone.
             call, *declared = [part for part in function.list.items if part.WhichOneof("node")]
             if call.WhichOneof("node") != "func_call":
-                self._findings.refuse("Only function calls and tables may stand in FROM.")
+                self._findings.refuse(say("Only function calls and tables may stand in FROM."))
                 return Scope(broken=True)
             weight = max(1, self._visit(call, scope, ctes))
             definitions = declared[0].list.items if declared else item.coldeflist
@@ -177,10 +196,10 @@ class FromItems:
         declared = [str(definition.column_def.colname) for definition in definitions]
         if name in policy.RECORD_FUNCTIONS:
             if not declared:
-                self._findings.refuse(f"{name} needs its columns: AS t(ram_gb int, colour text).")
+                self._findings.refuse(say("%(name)s needs its columns: AS t(ram_gb int, colour text).", name=name))
             return declared or None
         if name not in policy.TABLE_FUNCTIONS or declared:
-            self._findings.refuse(f"The function {name} may not stand in FROM.")
+            self._findings.refuse(say("The function %(name)s may not stand in FROM.", name=name))
             return None
         columns = policy.TABLE_FUNCTIONS[name]
         if columns is not None:

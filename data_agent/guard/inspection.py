@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from config.sentences import say
 from data_agent.guard import calls, policy, products
 from data_agent.guard.constants import is_huge
 from data_agent.guard.findings import Findings
@@ -33,7 +34,7 @@ def inspect(select: Tree, schema: Mapping[str, Table], *, personal: bool) -> Fin
     inspector.statement(select, None, {})
     findings = inspector.findings
     if not findings.tables and not findings.reasons:
-        findings.refuse(f"The query reads none of the tables {', '.join(schema)}.")
+        findings.refuse(say("The query reads none of the tables %(names)s.", names=", ".join(schema)))
     return findings
 
 
@@ -50,9 +51,9 @@ class Inspector:
     def statement(self, select: Tree, outer: Scope | None, ctes: Ctes) -> tuple[Output, ...]:
         """Inspect a SELECT, VALUES or set operation and return its columns."""
         if select.HasField("into_clause"):
-            self.findings.refuse("SELECT INTO would create a table. Leave INTO out.")
+            self.findings.refuse(say("SELECT INTO would create a table. Leave INTO out."))
         if select.locking_clause:
-            self.findings.refuse("FOR UPDATE and FOR SHARE take locks. Leave them out.")
+            self.findings.refuse(say("FOR UPDATE and FOR SHARE take locks. Leave them out."))
         if select.HasField("with_clause"):
             ctes = self._with(select.with_clause, outer, ctes)
         # LIMIT and OFFSET may not name columns of this query.
@@ -68,7 +69,13 @@ class Inspector:
         left = self.statement(select.larg, outer, ctes)
         right = self.statement(select.rarg, outer, ctes)
         if len(left) != len(right):
-            self.findings.refuse(f"Both sides must have as many columns; they have {len(left)} and {len(right)}.")
+            self.findings.refuse(
+                say(
+                    "Both sides must have as many columns; they have %(left)s and %(right)s.",
+                    left=len(left),
+                    right=len(right),
+                )
+            )
         outputs = tuple(
             Output(one.name, one.weight + other.weight, (*one.sources, *other.sources))
             for one, other in zip(left, right, strict=False)
@@ -101,18 +108,20 @@ class Inspector:
 
     def _with(self, clause: Tree, outer: Scope | None, ctes: Ctes) -> Ctes:
         if clause.recursive:
-            self.findings.refuse("WITH RECURSIVE may run without end. Use generate_series, or a plain WITH.")
+            self.findings.refuse(say("WITH RECURSIVE may run without end. Use generate_series, or a plain WITH."))
         own: set[str] = set()
         for node in clause.ctes:
             cte = node.common_table_expr
             name = str(cte.ctename)
             if name in self.findings.schema or name in own:
-                self.findings.refuse(f"The name {name!r} in WITH is taken already. Choose another one.")
+                self.findings.refuse(
+                    say("The name %(name)s in WITH is taken already. Choose another one.", name=repr(name))
+                )
             own.add(name)
             if cte.HasField("search_clause") or cte.HasField("cycle_clause"):
-                self.findings.refuse("SEARCH and CYCLE belong to WITH RECURSIVE, which is not allowed.")
+                self.findings.refuse(say("SEARCH and CYCLE belong to WITH RECURSIVE, which is not allowed."))
             if cte.ctequery.WhichOneof("node") != "select_stmt":
-                self.findings.refuse(f"WITH {name} must be a SELECT: only reading is allowed.")
+                self.findings.refuse(say("WITH %(name)s must be a SELECT: only reading is allowed.", name=name))
                 ctes = {**ctes, name: Relation(())}
                 continue
             # In order: an expression sees only the ones before it, and a name after it means a real table.
@@ -120,7 +129,14 @@ class Inspector:
             relation = Relation(self.statement(cte.ctequery.select_stmt, outer, ctes))
             given = [part.string.sval for part in cte.aliascolnames]
             if len(given) > len(relation.columns):
-                self.findings.refuse(f"{name} has {len(relation.columns)} columns, not {len(given)}.")
+                self.findings.refuse(
+                    say(
+                        "%(name)s has %(there)s columns, not %(named)s.",
+                        name=name,
+                        there=len(relation.columns),
+                        named=len(given),
+                    )
+                )
             ctes = {**ctes, name: replace(relation.renamed(given), tables=self.findings.relations - before)}
         return ctes
 
@@ -202,7 +218,7 @@ class Inspector:
                 if message.WhichOneof("val") == "bsval":
                     self.findings.refuse_kind("BitString")
                 elif is_huge(message):
-                    self.findings.refuse("A number in the query is far too large.")
+                    self.findings.refuse(say("A number in the query is far too large."))
             case "SelectStmt":
                 self.statement(message, scope, ctes)
             case "TypeName":
@@ -232,15 +248,15 @@ class Inspector:
                 self._operator(node.oper_name)
             case "SortBy":
                 if node.use_op:
-                    self.findings.refuse("Write ORDER BY ... ASC or DESC instead of USING.")
+                    self.findings.refuse(say("Write ORDER BY ... ASC or DESC instead of USING."))
             case "SQLValueFunction":
                 name = type(node).DESCRIPTOR.fields_by_name["op"].enum_type.values_by_number[node.op].name
                 if name not in policy.SQL_VALUES:
-                    self.findings.refuse(f"{name.removeprefix('SVFOP_').lower()} may not be used.")
+                    self.findings.refuse(say("%(name)s may not be used.", name=name.removeprefix("SVFOP_").lower()))
             case "CollateClause":
                 path = [part.string.sval for part in node.collname]
                 if len(path) != 1 or path[0] not in policy.COLLATIONS:
-                    self.findings.refuse(f"The collation {'.'.join(path)} may not be used.")
+                    self.findings.refuse(say("The collation %(name)s may not be used.", name=".".join(path)))
 
     def _indirection(self, node: Tree, scope: Scope, ctes: Ctes) -> None:
         """Check subscripts, and `(row).field` where the row is an alias or a function's result."""
@@ -252,11 +268,15 @@ class Inspector:
         else:
             name = first.string.sval if part == "string" else "*"
             if not self._has_field(node.arg, name, scope, ctes):
-                self.findings.refuse("A field of a row, as in (row).field, may not be taken. Name the column directly.")
+                self.findings.refuse(
+                    say("A field of a row, as in (row).field, may not be taken. Name the column directly.")
+                )
             rest = node.indirection[1:]
         for part in rest:
             if part.WhichOneof("node") != "a_indices":
-                self.findings.refuse("A field of a row, as in (row).field, may not be taken. Name the column directly.")
+                self.findings.refuse(
+                    say("A field of a row, as in (row).field, may not be taken. Name the column directly.")
+                )
             else:
                 self._node(part, scope, ctes)
 
@@ -272,7 +292,7 @@ class Inspector:
     def _operator(self, name: Iterable[Tree]) -> None:
         path = [part.string.sval for part in name]
         if len(path) > 1 or (path and path[0] not in policy.OPERATORS):
-            self.findings.refuse(f"The operator {'.'.join(path)} may not be used.")
+            self.findings.refuse(say("The operator %(name)s may not be used.", name=".".join(path)))
 
     def _type(self, type_name: Tree) -> None:
         path = [part.string.sval for part in type_name.names]
@@ -284,10 +304,12 @@ class Inspector:
             or type_name.pct_type
             or any(part.WhichOneof("node") != "a_const" for part in type_name.typmods)
         ):
-            self.findings.refuse(f"The type {'.'.join(path)} may not be used.")
+            self.findings.refuse(say("The type %(name)s may not be used.", name=".".join(path)))
         elif path[-1] == "bpchar" and max(lengths, default=0) > policy.MAX_WIDTH:
             # It is filled up with spaces to its length.
-            self.findings.refuse(f"char has at most {policy.MAX_WIDTH} characters here. Use text.")
+            self.findings.refuse(
+                say("char has at most %(most)s characters here. Use text.", most=str(policy.MAX_WIDTH))
+            )
 
 
 def _combined(name: str, columns: tuple[Output, ...]) -> Output:

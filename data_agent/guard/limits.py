@@ -4,6 +4,7 @@ from typing import Any
 
 import postgast
 
+from config.sentences import say
 from data_agent.guard import policy
 
 Tree = Any
@@ -20,18 +21,18 @@ def put(select: Tree) -> tuple[str, ...]:
     """
     if not select.HasField("limit_count") or select.limit_count.a_const.isnull:
         _set(select, policy.DEFAULT_ROWS)
-        return (f"LIMIT {policy.DEFAULT_ROWS} was added.",)
+        return (say("LIMIT %(rows)s was added.", rows=str(policy.DEFAULT_ROWS)),)
     asked = _whole_number(select.limit_count)
     if asked is not None and select.limit_option != _WITH_TIES:
         if asked <= policy.MAX_ROWS:
             return ()
         _set(select, policy.MAX_ROWS)
-        return (f"LIMIT {asked} was lowered to {policy.MAX_ROWS}.",)
+        return (say("LIMIT %(asked)s was lowered to %(rows)s.", asked=str(asked), rows=str(policy.MAX_ROWS)),)
     if select.limit_count.WhichOneof("node") == "a_const" and asked is None:
-        raise ValueError("LIMIT must be a whole number that is not negative.")
+        raise ValueError(say("LIMIT must be a whole number that is not negative."))
     # How many rows a computed LIMIT or WITH TIES gives is not known, so another LIMIT is put around it.
     _wrap(select)
-    return (f"LIMIT {policy.MAX_ROWS} was put around the query.",)
+    return (say("LIMIT %(rows)s was put around the query.", rows=str(policy.MAX_ROWS)),)
 
 
 def rows(select: Tree) -> int:

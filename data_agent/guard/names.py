@@ -6,6 +6,7 @@ column.
 
 from typing import Any
 
+from config.sentences import joined, say
 from data_agent.guard import suggestions
 from data_agent.guard.findings import Findings
 from data_agent.guard.scopes import Output, Relation, Scope
@@ -31,13 +32,13 @@ class Names:
         self._strip_schema(ref, scope)
         path = [part.string.sval for part in fields]
         if path[-1] in _SYSTEM_COLUMNS:
-            self._findings.refuse(f"The system column {path[-1]} may not be used.")
+            self._findings.refuse(say("The system column %(name)s may not be used.", name=path[-1]))
             return ()
         if len(path) == 1:
             return self._bare(path[0], scope)
         if len(path) == 2:
             return self._qualified(path[0], path[1], scope)
-        self._findings.refuse(f"Write {'.'.join(path[-2:])} instead of {'.'.join(path)}.")
+        self._findings.refuse(say("Write %(this)s instead of %(that)s.", this=".".join(path[-2:]), that=".".join(path)))
         return ()
 
     def star(self, ref: Tree, scope: Scope) -> tuple[Output, ...]:
@@ -45,7 +46,9 @@ class Names:
         self._strip_schema(ref, scope)
         parts = [part.string.sval for part in ref.fields[:-1]]
         if len(parts) > 1:
-            self._findings.refuse(f"Write {parts[-1]}.* instead of {'.'.join(parts)}.*.")
+            self._findings.refuse(
+                say("Write %(this)s instead of %(that)s.", this=f"{parts[-1]}.*", that=f"{'.'.join(parts)}.*")
+            )
             return ()
         if not parts:
             return self._all(scope.columns)
@@ -80,7 +83,7 @@ class Names:
                 return self._all(relation.columns)
             if not scope.uncertain:
                 advice = suggestions.for_column(name, scope.names(), self._findings.schema)
-                self._findings.refuse(f"There is no column {name!r} here.{advice}")
+                self._findings.refuse(joined(say("There is no column %(name)s here.", name=repr(name)), advice))
             return ()
         return self._found(found)
 
@@ -92,7 +95,13 @@ class Names:
         if not found:
             names = list(dict.fromkeys(column.name for column in relation.columns))
             advice = suggestions.for_column(name, names, self._findings.schema)
-            self._findings.refuse(f"{alias} has no column {name!r}.{advice} It has {', '.join(names)}.")
+            self._findings.refuse(
+                joined(
+                    say("%(table)s has no column %(name)s.", table=alias, name=repr(name)),
+                    advice,
+                    say("It has %(names)s.", names=", ".join(names)),
+                )
+            )
             return ()
         return self._found(found)
 
@@ -101,7 +110,10 @@ class Names:
         if relation is None and not scope.uncertain:
             known = ", ".join(scope.relations)
             self._findings.refuse(
-                f"There is no table or alias {alias!r} here." + (f" There are {known}." if known else "")
+                joined(
+                    say("There is no table or alias %(name)s here.", name=repr(alias)),
+                    say("There are %(names)s.", names=known) if known else "",
+                )
             )
         return relation
 

@@ -7,6 +7,7 @@ enough, and asked for: "each country with each category". A row that is picked b
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from config.sentences import joined, say
 from data_agent.guard import trees
 from data_agent.guard.constants import operator_of
 from data_agent.guard.findings import Findings
@@ -59,8 +60,14 @@ def check(select: Tree, relations: Mapping[str, Relation], ctes: Ctes, findings:
     if len(apart) > 1 and alone != _FEW:
         one, other, *_ = (aliases[0] for aliases in apart.values())
         findings.refuse(
-            f"No condition joins {one} and {other}, so each row of one would meet each of the other. "
-            "Join them on their keys, such as analytics_purchases.user_id = analytics_users.id."
+            joined(
+                say(
+                    "No condition joins %(one)s and %(other)s, so each row of one would meet each of the other.",
+                    one=one,
+                    other=other,
+                ),
+                say("Join them on their keys, such as analytics_purchases.user_id = analytics_users.id."),
+            )
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from config.sentences import say
 from data_agent.guard import policy, trees
 from data_agent.guard.constants import number_of, operator_of, scale_of, text_of, without_cast
 from data_agent.guard.findings import Findings
@@ -59,12 +60,12 @@ def check(arguments: Sequence[Tree], findings: Findings) -> None:
     elif size is not None:
         _check_numbers(start, stop, abs(size), findings)
     else:
-        findings.refuse("Write the step of generate_series out, such as interval '1 day' or a number.")
+        findings.refuse(say("Write the step of generate_series out, such as interval '1 day' or a number."))
 
 
 def _check_times(start: Tree, stop: Tree, step: float, findings: Findings) -> None:
     if step < _SHORTEST_STEP and (_is_read(start) or _is_read(stop)):
-        findings.refuse("generate_series between times of the tables needs a step of at least a minute.")
+        findings.refuse(say("generate_series between times of the tables needs a step of at least a minute."))
     span = abs(_moment(stop) - _moment(start))
     findings.add_series(span / step if step else float("inf"))
 
@@ -74,7 +75,9 @@ def _check_numbers(start: Tree, stop: Tree, step: float, findings: Findings) -> 
     if first is not None and last is not None:
         findings.add_series(abs(last - first) / step if step else float("inf"))
     elif max(scale_of(start), scale_of(stop)) > policy.MAX_SERIES * step:
-        findings.refuse(f"generate_series could make more than {policy.MAX_SERIES:,} rows. Bring its ends together.")
+        findings.refuse(
+            say("generate_series could make more than %(most)s rows. Bring its ends together.", most=policy.MAX_SERIES)
+        )
 
 
 def _is_read(node: Tree) -> bool:

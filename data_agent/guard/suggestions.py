@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import reduce
 
+from config.sentences import Sentence, joined, say
 from data_agent.schema import Table
 
 # What other databases call it.
@@ -22,8 +24,8 @@ _FOREIGN = {
     "format_date": "to_char(..., 'YYYY-MM')",
     "date_sub": "date - interval '1 day'",
     "dateadd": "date + interval '1 day'",
-    "datediff": "subtraction of dates",
-    "timestampdiff": "subtraction, or age(...)",
+    "datediff": say("subtraction of dates"),
+    "timestampdiff": say("subtraction, or age(...)"),
     "months_between": "age(...)",
     "add_months": "date + interval '1 month'",
     "last_day": "date_trunc('month', ...) + interval '1 month - 1 day'",
@@ -34,7 +36,7 @@ _FOREIGN = {
     "timeofday": "now()",
     "ifnull": "coalesce",
     "nvl": "coalesce",
-    "isnull": "IS NULL, or coalesce",
+    "isnull": say("IS NULL, or coalesce"),
     "if": "CASE WHEN ... THEN ... ELSE ... END",
     "iif": "CASE WHEN ... THEN ... ELSE ... END",
     "decode": "CASE",
@@ -44,22 +46,22 @@ _FOREIGN = {
     "charindex": "strpos",
     "instr": "strpos",
     "locate": "strpos",
-    "json_extract": "the operator ->>",
+    "json_extract": say("the operator ->>"),
     "median": "percentile_cont(0.5) WITHIN GROUP (ORDER BY ...)",
     "approx_count_distinct": "count(DISTINCT ...)",
     "countif": "count(*) FILTER (WHERE ...)",
     "count_if": "count(*) FILTER (WHERE ...)",
     "sumif": "sum(...) FILTER (WHERE ...)",
     "safe_divide": "a / nullif(b, 0)",
-    "pg_typeof": "the schema, which names all types",
+    "pg_typeof": say("the schema, which names all types"),
 }
 _SYNTAX = (
-    (re.compile(r"\bSELECT\s+(DISTINCT\s+)?TOP\s+\d", re.I), "Write LIMIT at the end instead of TOP."),
-    (re.compile("`"), "Write names plainly or in double quotes, not in backquotes."),
-    (re.compile(r"\bINTERVAL\s+\d+\s+\w+", re.I), "Write interval '1 month', with quotes."),
-    (re.compile(r"\bLIMIT\s+\d+\s*,\s*\d+", re.I), "Write LIMIT 10 OFFSET 20 instead of LIMIT 20, 10."),
-    (re.compile(r"\bQUALIFY\b", re.I), "PostgreSQL has no QUALIFY: filter in an outer query."),
-    (re.compile(r"```"), "Leave the ``` marks out."),
+    (re.compile(r"\bSELECT\s+(DISTINCT\s+)?TOP\s+\d", re.I), say("Write LIMIT at the end instead of TOP.")),
+    (re.compile("`"), say("Write names plainly or in double quotes, not in backquotes.")),
+    (re.compile(r"\bINTERVAL\s+\d+\s+\w+", re.I), say("Write interval '1 month', with quotes.")),
+    (re.compile(r"\bLIMIT\s+\d+\s*,\s*\d+", re.I), say("Write LIMIT 10 OFFSET 20 instead of LIMIT 20, 10.")),
+    (re.compile(r"\bQUALIFY\b", re.I), say("PostgreSQL has no QUALIFY: filter in an outer query.")),
+    (re.compile(r"```"), say("Leave the ``` marks out.")),
 )
 
 
@@ -72,30 +74,42 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(close))[:3]
 
 
-def for_column(name: str, known: Iterable[str], schema: Mapping[str, Table]) -> str:
+def for_column(name: str, known: Iterable[str], schema: Mapping[str, Table]) -> Sentence:
     """Return sentences about an unknown column: names that are near, and tables that have it."""
     here = nearest(name, known)
     owners = [table.name for table in schema.values() if name.lower() in table.column_names]
-    said = f" Nearest: {', '.join(here)}." if here else ""
-    return said + (f" {' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} {name}." if owners else "")
+    if not owners:
+        return _near(here)
+    if len(owners) == 1:
+        return joined(_near(here), say("%(table)s has %(name)s.", table=owners[0], name=name))
+    return joined(_near(here), say("%(tables)s have %(name)s.", tables=reduce(_and, owners), name=name))
 
 
-def for_table(name: str, known: Iterable[str]) -> str:
+def for_table(name: str, known: Iterable[str]) -> Sentence:
     """Return a sentence about a table that may not be read."""
     names = list(known)
     plain = name.rpartition(".")[2]
     near = nearest(f"analytics_{plain}", names) or nearest(plain, names)
-    return f"Did you mean {near[0]}?" if near and near[0] != name else f"There are {', '.join(names)}."
+    if near and near[0] != name:
+        return say("Did you mean %(name)s?", name=near[0])
+    return say("There are %(names)s.", names=", ".join(names))
 
 
-def for_function(name: str, known: Iterable[str]) -> str:
-    """Return what to write instead of a function, with a space before; empty where nothing is near."""
+def for_function(name: str, known: Iterable[str]) -> Sentence:
+    """Return what to write instead of a function; empty where nothing is near."""
     if name in _FOREIGN:
-        return f" Write {_FOREIGN[name]} instead."
-    near = get_close_matches(name, list(known), n=3, cutoff=0.75)
-    return f" Nearest: {', '.join(near)}." if near else ""
+        return say("Write %(this)s instead.", this=_FOREIGN[name])
+    return _near(get_close_matches(name, list(known), n=3, cutoff=0.75))
 
 
-def for_syntax(sql: str) -> str:
-    """Return what may be wrong with a text that PostgreSQL cannot read, with a space before; empty if unknown."""
-    return "".join(f" {advice}" for pattern, advice in _SYNTAX if pattern.search(sql))
+def for_syntax(sql: str) -> Sentence:
+    """Return what may be wrong with a text that PostgreSQL cannot read; empty if unknown."""
+    return joined(*(advice for pattern, advice in _SYNTAX if pattern.search(sql)))
+
+
+def _near(names: list[str]) -> Sentence:
+    return say("Nearest: %(names)s.", names=", ".join(names)) if names else joined()
+
+
+def _and(first: str, second: str) -> str:
+    return say("%(first)s and %(second)s", first=first, second=second)

@@ -19,6 +19,7 @@ import sqlparse
 import structlog
 from google.protobuf.message import DecodeError
 
+from config.sentences import joined, say
 from data_agent.guard import limits, policy, suggestions, trees
 from data_agent.guard.findings import Findings
 from data_agent.guard.inspection import inspect
@@ -55,6 +56,10 @@ class Verdict:
 class _Refused(Exception):
     """The reason, as a sentence."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
 
 def check(sql: str, *, personal: bool = False, schema: Mapping[str, Table] = SCHEMA) -> Verdict:
     """Return the verdict on a text, for a person who may see personal data or one who may not; never raises."""
@@ -62,16 +67,20 @@ def check(sql: str, *, personal: bool = False, schema: Mapping[str, Table] = SCH
         _check_text(sql)
         return _parser().submit(_judge, sql, schema, personal).result()
     except _Refused as refusal:
-        return Verdict(False, reasons=(str(refusal),))
+        return Verdict(False, reasons=(refusal.reason,))
     except postgast.PgQueryError as error:
-        message = f"PostgreSQL cannot read this: {error.message} (character {error.cursorpos})."
-        return Verdict(False, reasons=(message + suggestions.for_syntax(sql),))
+        message = say(
+            "PostgreSQL cannot read this: %(message)s (character %(place)s).",
+            message=str(error.message),
+            place=str(error.cursorpos),
+        )
+        return Verdict(False, reasons=(joined(message, suggestions.for_syntax(sql)),))
     except DecodeError:
-        return Verdict(False, reasons=("The query is nested too deeply. Simplify it.",))
+        return Verdict(False, reasons=(say("The query is nested too deeply. Simplify it."),))
     except Exception as error:
         # Its type alone: the message or a traceback's values may hold the query.
         log.error("the guard failed, which refuses the query", error=type(error).__name__)
-        return Verdict(False, reasons=("The query could not be checked, so it is refused. Simplify it.",))
+        return Verdict(False, reasons=(say("The query could not be checked, so it is refused. Simplify it."),))
 
 
 def laid_out(verdict: Verdict) -> str:
@@ -92,13 +101,13 @@ def _judge(sql: str, schema: Mapping[str, Table], personal: bool) -> Verdict:
     try:
         warnings = limits.put(select)
     except ValueError as error:
-        raise _Refused(str(error)) from None
+        raise _Refused(error.args[0]) from None
     written = postgast.deparse(tree)
     if written != sql:
         # What will run is this text, so this text must mean what was inspected.
         _check_text(written)
         if not trees.same(_parse(written), tree):
-            raise _Refused("The query does not survive being written again, so it is refused. Simplify it.")
+            raise _Refused(say("The query does not survive being written again, so it is refused. Simplify it."))
     return replace(_verdict(findings, sql=written, warnings=warnings), limit=limits.rows(select))
 
 
@@ -126,10 +135,11 @@ def _parse(sql: str) -> Any:
     """Return the tree of exactly one SELECT."""
     tree = postgast.parse(sql)
     if len(tree.stmts) != 1:
-        raise _Refused("There must be exactly one statement." if tree.stmts else "There is no statement.")
+        raise _Refused(say("There must be exactly one statement.") if tree.stmts else say("There is no statement."))
     kind = tree.stmts[0].stmt.WhichOneof("node")
     if kind != "select_stmt":
-        raise _Refused(f"Only SELECT is allowed, not {(kind or 'nothing').removesuffix('_stmt').replace('_', ' ')}.")
+        name = (kind or "nothing").removesuffix("_stmt").replace("_", " ")
+        raise _Refused(say("Only SELECT is allowed, not %(kind)s.", kind=name))
     return tree
 
 
@@ -149,9 +159,13 @@ def _check_text(sql: str) -> None:
         # What a person sees must be what runs, and NUL would cut the text for the parser alone.
         invisible = next((character for character in sql[: policy.MAX_BYTES] if _is_invisible(character)), "")
     if size > policy.MAX_BYTES:
-        raise _Refused(f"The query has {size:,} bytes; at most {policy.MAX_BYTES:,} are allowed.")
+        raise _Refused(
+            say("The query has %(size)s bytes; at most %(most)s are allowed.", size=size, most=policy.MAX_BYTES)
+        )
     if invisible:
-        raise _Refused(f"The query holds an invisible character (U+{ord(invisible):04X}). Remove it.")
+        raise _Refused(
+            say("The query holds an invisible character (%(code)s). Remove it.", code=f"U+{ord(invisible):04X}")
+        )
 
 
 def _is_invisible(character: str) -> bool:

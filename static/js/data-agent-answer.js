@@ -1,13 +1,14 @@
 // The answer in words. Each number in it leads to the row it is from.
 
 import { part } from "./conversation.js";
+import { gettext, interpolate } from "./words.js";
 
 const BY = {
-  model: "Worded by the model. Each underlined number leads to its row; the tables are the source.",
-  rule: "Made from the table below, without the model.",
+  model: gettext("Worded by the model. Each underlined number leads to its row; the tables are the source."),
+  rule: gettext("Made from the table below, without the model."),
 };
 
-const UNFOUND = " A number with a question mark stands in no result: the model worked it out, so check it.";
+const UNFOUND = gettext("A number with a question mark stands in no result: the model worked it out, so check it.");
 
 export class Answer {
   // `trace(step, row)` shows where a number is from.
@@ -22,7 +23,7 @@ export class Answer {
     this.box.hidden = answer === "";
     this.words.replaceChildren(...parts.map((piece) => this.piece(piece)));
     const unfound = parts.some((piece) => piece.found === false);
-    this.footnote.textContent = (BY[source] ?? "") + (unfound ? UNFOUND : "");
+    this.footnote.textContent = [BY[source], unfound && UNFOUND].filter(Boolean).join(" ");
   }
 
   piece({ text, found, step, row }) {
@@ -32,7 +33,7 @@ export class Answer {
     link.href = `#step-${step}`;
     link.className = "trace";
     link.textContent = text;
-    link.title = `From row ${row + 1} of the result`;
+    link.title = interpolate(gettext("From row %(row)s of the result"), { row: row + 1 });
     link.addEventListener("click", (event) => {
       event.preventDefault();
       this.trace(step, row);
@@ -44,7 +45,7 @@ export class Answer {
 function unfoundNumber(text) {
   const mark = document.createElement("mark");
   mark.className = "unfound";
-  mark.title = "Stands in no result";
+  mark.title = gettext("Stands in no result");
   mark.textContent = `${text}\u202f?`;
   return mark;
 }

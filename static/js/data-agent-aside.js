@@ -2,10 +2,7 @@
 
 import { part } from "./conversation.js";
 import { Sample } from "./data-agent-sample.js";
-
-const WHEN = new Intl.DateTimeFormat(document.documentElement.lang || "en", {
-  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC",
-});
+import { gettext, interpolate } from "./words.js";
 
 export class Aside {
   constructor(root) {
@@ -31,7 +28,7 @@ export class Aside {
 
   // A conversation that has just begun.
   add(session, title) {
-    const item = entry(`/data-agent/${session}/`, title, "Just now");
+    const item = entry(`/data-agent/${session}/`, title, gettext("Just now"));
     item.querySelector("a").setAttribute("aria-current", "page");
     this.list.prepend(item);
     part(this.root, "no-sessions")?.remove();
@@ -48,18 +45,13 @@ export class Aside {
       items[0]?.querySelector("a").focus();
       this.older.hidden = !more;
     } catch {
-      this.older.textContent = "They cannot be fetched right now. Try again";
+      this.older.textContent = gettext("They cannot be fetched right now. Try again");
     }
   }
 }
 
-function when({ created_at: created, mine, owner }) {
-  const { day, month, year, hour, minute } = Object.fromEntries(
-    WHEN.formatToParts(new Date(created)).map(({ type, value }) => [type, value]),
-  );
-  // As the server writes those that come with the page.
-  const moment = `${day} ${month} ${year}, ${hour}:${minute}`;
-  return mine ? moment : `${moment} · shared by ${owner}`;
+function when({ when: moment, mine, owner }) {
+  return mine ? moment : [moment, interpolate(gettext("shared by %(owner)s"), { owner })].join(" · ");
 }
 
 function entry(url, title, words) {

@@ -1,10 +1,16 @@
 // How the cells of a result are shown and ordered. They come as PostgreSQL writes them; what is shown is easier to read,
 // and the exact text is in the cell's title and in the downloads.
 
-const LANGUAGE = document.documentElement.lang || "en";
+import { LANGUAGE } from "./words.js";
+
+const ENGLISH = LANGUAGE.startsWith("en");
+const DAYS = new Intl.DateTimeFormat(LANGUAGE, {
+  day: "2-digit", month: "2-digit", year: "numeric", timeZone: "UTC",
+});
 const NUMBER = /^-?\d+(\.\d+)?$/;
+const DAY = /^\d{4}-\d\d-\d\d$/;
 const MIDNIGHT = /^(\d{4,}-\d\d-\d\d) 00:00:00(?:\+00(?::00)?)?$/;
-const MOMENT = /^(\d{4,}-\d\d-\d\d \d\d:\d\d)(:\d\d)?(?:\.\d+)?(?:\+00(?::00)?)?$/;
+const MOMENT = /^(\d{4,}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?(?:\.\d+)?(?:\+00(?::00)?)?$/;
 // Numbers that are names: nobody writes the year 2,025.
 const NAMES = /(^|_)(id|year|years|yyyy|zip|code)$/i;
 
@@ -12,6 +18,7 @@ const NAMES = /(^|_)(id|year|years|yyyy|zip|code)$/i;
 export function formatter(column, values) {
   const given = values.filter((value) => value !== null);
   if (column.numeric) return number(column, given);
+  if (column.type === "date") return day;
   if (column.type.startsWith("timestamp")) return moment(given);
   return (text) => text;
 }
@@ -38,6 +45,11 @@ function number(column, values) {
 }
 
 function moment(values) {
-  if (values.every((value) => MIDNIGHT.test(value))) return (text) => text.replace(MIDNIGHT, "$1");
-  return (text) => text.replace(MOMENT, "$1");
+  if (values.every((value) => MIDNIGHT.test(value))) return (text) => text.replace(MIDNIGHT, (_, date) => day(date));
+  return (text) => text.replace(MOMENT, (_, date, time) => `${day(date)} ${time}`);
+}
+
+// In English days are written in more than one way; this one is read by everybody.
+function day(text) {
+  return ENGLISH || !DAY.test(text) ? text : DAYS.format(Date.parse(text));
 }

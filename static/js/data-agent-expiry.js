@@ -1,5 +1,7 @@
 // How long a proposal can still be approved, in words.
 
+import { gettext, interpolate } from "./words.js";
+
 const SOON = 60; // seconds: from here on it is said aloud, and the words change more often
 
 export class Expiry {
@@ -26,7 +28,7 @@ export class Expiry {
       this.element.hidden = true;
       return this.expired();
     }
-    this.element.textContent = `Can be approved for ${inWords(left)}`;
+    this.element.textContent = inWords(left);
     this.element.dataset.tone = left <= SOON ? "warn" : "";
     if (left <= SOON && !this.warned) {
       this.warned = true;
@@ -38,7 +40,12 @@ export class Expiry {
 }
 
 function inWords(seconds) {
-  if (seconds > 90) return `about ${Math.round(seconds / 60)} more minutes`;
-  if (seconds > SOON) return "about one more minute";
-  return seconds > 10 ? `${Math.ceil(seconds / 10) * 10} more seconds` : "a few more seconds";
+  if (seconds > 90) {
+    const minutes = Math.round(seconds / 60);
+    return interpolate(gettext("Can be approved for about %(minutes)s more minutes"), { minutes });
+  }
+  if (seconds > SOON) return gettext("Can be approved for about one more minute");
+  if (seconds <= 10) return gettext("Can be approved for a few more seconds");
+  const tens = Math.ceil(seconds / 10) * 10;
+  return interpolate(gettext("Can be approved for %(seconds)s more seconds"), { seconds: tens });
 }

@@ -1,12 +1,13 @@
 // What is being worked on, in words, for how long, and the button that ends it.
 
 import { part } from "./conversation.js";
+import { gettext } from "./words.js";
 
 const WORK = {
-  proposing: { words: "Looking for a query", stop: "Stop" },
-  checking: { words: "Checking the query", stop: "Stop" },
-  running: { words: "Running the query, which may take up to 10 seconds", stop: "Cancel the query" },
-  answering: { words: "Putting the result into words", stop: "Stop" },
+  proposing: { words: gettext("Looking for a query"), stop: gettext("Stop") },
+  checking: { words: gettext("Checking the query"), stop: gettext("Stop") },
+  running: { words: gettext("Running the query, which may take up to 10 seconds"), stop: gettext("Cancel the query") },
+  answering: { words: gettext("Putting the result into words"), stop: gettext("Stop") },
 };
 const WORTH_COUNTING = 2; // seconds
 
@@ -26,7 +27,7 @@ export class Progress {
 
   show(what) {
     this.what = what;
-    const { words, stop } = WORK[what] ?? { words: "Working", stop: "Stop" };
+    const { words, stop } = WORK[what] ?? { words: gettext("Working"), stop: gettext("Stop") };
     this.button.textContent = stop;
     this.element.hidden = false;
     this.say(`${words}.`);

@@ -2,6 +2,7 @@
 
 import { part } from "./conversation.js";
 import { ResultTable } from "./data-agent-table.js";
+import { gettext, interpolate, ngettext, number } from "./words.js";
 
 const MOST_ROWS = 1000; // as many as the server keeps
 
@@ -28,7 +29,8 @@ export class Result {
     this.text("caption", caption(data));
     part(this.root, "withheld").hidden = !withheld;
     part(this.root, "load").hidden = withheld || !missing;
-    part(this.root, "load").textContent = `Show the ${count.toLocaleString("en")} rows`;
+    const show = ngettext("Show the %(rows)s row", "Show the %(rows)s rows", count);
+    part(this.root, "load").textContent = interpolate(show, { rows: number(count) });
     part(this.root, "scroll").hidden = missing;
     part(this.root, "pager").hidden = true;
     if (missing) return;
@@ -48,7 +50,7 @@ export class Result {
     figure.dataset.url = chart.url;
     const picture = document.createElement("img");
     picture.src = chart.url;
-    picture.alt = `Chart of ${chart.label}. The table below has the values.`;
+    picture.alt = interpolate(gettext("Chart of %(label)s. The table below has the values."), chart);
     // The table says the same: without its picture a chart is left out.
     picture.addEventListener("error", () => {
       figure.hidden = true;
@@ -72,7 +74,7 @@ export class Result {
       const { rows } = await answer.json();
       this.show({ ...this.data, rows });
     } catch {
-      this.complain("The rows cannot be fetched right now. Please try again in a moment.");
+      this.complain(gettext("The rows cannot be fetched right now. Please try again in a moment."));
     }
   }
 
@@ -83,12 +85,15 @@ export class Result {
 }
 
 function caption({ row_count: count, duration_ms: duration, personal }) {
-  const words = `${count.toLocaleString("en")} ${count === 1 ? "row" : "rows"} in ${duration} ms.`;
-  return personal ? `${words} It holds personal data.` : words;
+  const pattern = ngettext("%(rows)s row in %(duration)s ms.", "%(rows)s rows in %(duration)s ms.", count);
+  const words = interpolate(pattern, { rows: number(count), duration: number(duration) });
+  return personal ? [words, gettext("It holds personal data.")].join(" ") : words;
 }
 
 function cutNotice({ row_count: count, cut, limit }) {
-  if (cut) return "The result was cut: it was longer than what is kept. Narrow the query with WHERE to see all of it.";
-  if (count > 0 && count === limit) return `The query stops at LIMIT ${limit}; there may be more rows.`;
-  return "";
+  if (cut) {
+    return gettext("The result was cut: it was longer than what is kept. Narrow the query with WHERE to see all of it.");
+  }
+  if (count === 0 || count !== limit) return "";
+  return interpolate(gettext("The query stops at LIMIT %(limit)s; there may be more rows."), { limit });
 }

@@ -2,6 +2,7 @@
 
 import { part } from "./conversation.js";
 import { formatter } from "./data-agent-cells.js";
+import { gettext } from "./words.js";
 
 export class Sample {
   constructor(root) {
@@ -12,14 +13,14 @@ export class Sample {
   }
 
   async load() {
-    this.say("Fetching sample rows…");
+    this.say(gettext("Fetching sample rows…"));
     try {
       const answer = await fetch(this.root.dataset.url);
       const { columns, rows, error } = await answer.json();
       if (error) this.say(error.message);
       else this.show(columns, rows);
     } catch {
-      this.say("The sample rows cannot be fetched right now. Please try again in a moment.");
+      this.say(gettext("The sample rows cannot be fetched right now. Please try again in a moment."));
     }
   }
 
@@ -32,7 +33,7 @@ export class Sample {
     const table = this.root.querySelector("table");
     const formats = columns.map((column, place) => formatter(column, rows.map((row) => row[place])));
     table.tHead.replaceChildren(line("th", columns.map((column) => column.name)));
-    const texts = rows.map((row) => row.map((value, place) => (value === null ? "empty" : formats[place](value))));
+    const texts = rows.map((row) => row.map((value, place) => (value === null ? gettext("empty") : formats[place](value))));
     table.tBodies[0].replaceChildren(...texts.map((row) => line("td", row)));
     const scroll = part(this.root, "sample-scroll");
     scroll.hidden = false;

@@ -1,6 +1,7 @@
 // Who else may read the conversation: the owner lets people in by name, and can take that back.
 
 import { part } from "./conversation.js";
+import { gettext, interpolate } from "./words.js";
 
 export class Sharing {
   // `send(frame)` returns whether there is a connection.
@@ -26,7 +27,8 @@ export class Sharing {
     this.button.hidden = !session || !mine;
     const by = part(this.root, "shared-by");
     by.hidden = mine;
-    by.textContent = mine ? "" : `${owner} shares this conversation with you. You can read it; to ask, begin one of your own.`;
+    const shared = gettext("%(owner)s shares this conversation with you. You can read it; to ask, begin one of your own.");
+    by.textContent = mine ? "" : interpolate(shared, { owner });
     this.show(sharedWith);
   }
 
@@ -36,9 +38,11 @@ export class Sharing {
     this.form.elements.person.value = "";
     part(this.root, "people").replaceChildren(...people.map((person) => this.person(person)));
     part(this.root, "sharing-words").textContent = people.length
-      ? "These people can read this conversation with its results:"
-      : "Nobody else can read this conversation.";
-    this.button.textContent = people.length ? `Shared with ${people.length}` : "Share";
+      ? gettext("These people can read this conversation with its results:")
+      : gettext("Nobody else can read this conversation.");
+    this.button.textContent = people.length
+      ? interpolate(gettext("Shared with %(count)s"), { count: people.length })
+      : gettext("Share");
   }
 
   person(name) {
@@ -48,8 +52,8 @@ export class Sharing {
     const stop = document.createElement("button");
     stop.type = "button";
     stop.className = "button quiet small";
-    stop.textContent = "Stop sharing";
-    stop.setAttribute("aria-label", `Stop sharing with ${name}`);
+    stop.textContent = gettext("Stop sharing");
+    stop.setAttribute("aria-label", interpolate(gettext("Stop sharing with %(name)s"), { name }));
     stop.addEventListener("click", () => {
       this.form.elements.person.focus();
       this.ask("unshare", name);
@@ -61,7 +65,7 @@ export class Sharing {
   ask(type, person) {
     this.trouble("");
     this.waiting = this.send({ type, person });
-    if (!this.waiting) this.trouble("There is no connection right now. Please try again in a moment.");
+    if (!this.waiting) this.trouble(gettext("There is no connection right now. Please try again in a moment."));
   }
 
   // Returns whether the trouble was about sharing.

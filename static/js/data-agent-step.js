@@ -10,6 +10,7 @@ import { Result } from "./data-agent-result.js";
 import { SHOWN_AS } from "./data-agent-states.js";
 import { Verdict } from "./data-agent-verdict.js";
 import { highlight } from "./sql-highlight.js";
+import { gettext, interpolate } from "./words.js";
 
 const TUCKED_AWAY = new Set(["answered", "executed", "continued", "rejected", "skipped"]);
 const LABELS = [["sql-label", "sql"], ["reason-label", "reason"], ["reply-label", "reply"]];
@@ -30,7 +31,7 @@ export class Step {
     this.verdict = new Verdict(this.element, (sql, number) => check({ step: this.data.id, sql, number }));
     this.result = new Result(this.element, { say, complain: (sentence) => this.complain(sentence) });
     this.expiry = new Expiry(part(this.element, "expiry"), {
-      soon: () => say("Less than a minute is left to approve the query."),
+      soon: () => say(gettext("Less than a minute is left to approve the query.")),
       expired: () => this.expired(),
     });
     this.listen();
@@ -64,9 +65,14 @@ export class Step {
     }
     part(this.element, "heading").id = `step-${id}-heading`;
     this.card.setAttribute("aria-labelledby", `step-${id}-heading`);
-    part(this.element, "scroll").setAttribute("aria-label", `Table of step ${number}`);
-    part(this.element, "chart").setAttribute("aria-label", `Chart of step ${number}`);
-    part(this.element, "query").setAttribute("aria-label", `Query of step ${number}`);
+    const names = {
+      scroll: gettext("Table of step %(number)s"),
+      chart: gettext("Chart of step %(number)s"),
+      query: gettext("Query of step %(number)s"),
+    };
+    for (const [place, name] of Object.entries(names)) {
+      part(this.element, place).setAttribute("aria-label", interpolate(name, { number }));
+    }
   }
 
   // Whether it is for this person to say what becomes of it.
@@ -126,7 +132,8 @@ export class Step {
     const { heading, badge, tone } = SHOWN_AS[state];
     this.text("question", place > 1 ? "" : question);
     this.text("heading", heading);
-    this.text("place", place > 1 || state === "continued" ? `Step ${place} of at most ${parts}` : "");
+    const isOneOfMany = place > 1 || state === "continued";
+    this.text("place", isOneOfMany ? interpolate(gettext("Step %(place)s of at most %(parts)s"), { place, parts }) : "");
     this.text("badge", badge);
     part(this.element, "badge").dataset.tone = tone;
     // Whose question is answered matters also when the answer is there.
@@ -171,7 +178,7 @@ export class Step {
     const button = part(this.element, "verify");
     button.hidden = !this.rights.mayVerify || !["answered", "continued"].includes(state);
     button.setAttribute("aria-pressed", String(verified));
-    button.textContent = verified ? "No longer verified" : "Mark as verified";
+    button.textContent = verified ? gettext("No longer verified") : gettext("Mark as verified");
   }
 
   edited() {
@@ -179,8 +186,8 @@ export class Step {
     const toCheck = this.data.state !== "proposed" || edited;
     part(this.element, "approve").hidden = toCheck;
     part(this.element, "check").hidden = !toCheck || this.editor.text.trim() === "";
-    part(this.element, "check").textContent = edited ? "Use my version" : "Check again";
-    part(this.element, "enter-does").textContent = toCheck ? (edited ? "uses it" : "checks it") : "approves";
+    part(this.element, "check").textContent = edited ? gettext("Use my version") : gettext("Check again");
+    part(this.element, "enter-does").textContent = enterDoes(toCheck, edited);
     part(this.element, "undo").hidden = !edited;
     if (edited) this.verdict.edited(this.editor.text);
     else this.verdict.show(this.data);
@@ -213,8 +220,9 @@ export class Step {
   send(decision) {
     if (!this.isWaiting) return;
     this.complain("");
+    const alone = gettext("There is no connection right now. It comes back by itself; please try again in a moment.");
     if (this.decide({ ...decision, step: this.data.id })) this.setWorking(true);
-    else this.complain("There is no connection right now. It comes back by itself; please try again in a moment.");
+    else this.complain(alone);
   }
 
   complain(sentence) {
@@ -256,4 +264,9 @@ export class Step {
     this.show({ ...this.data, state: "expired" }, this.rights);
     this.say(SHOWN_AS.expired.said);
   }
+}
+
+function enterDoes(toCheck, edited) {
+  if (!toCheck) return gettext("approves");
+  return edited ? gettext("uses it") : gettext("checks it");
 }

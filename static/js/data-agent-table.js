@@ -2,6 +2,7 @@
 
 import { comparison, formatter } from "./data-agent-cells.js";
 import { part } from "./conversation.js";
+import { gettext, interpolate, number } from "./words.js";
 
 const PAGE = 15; // rows
 const NO_PAGES = 20; // rows up to which all are shown: a page with a few would be a nuisance
@@ -42,7 +43,7 @@ export class ResultTable {
       button.type = "button";
       button.className = "sort";
       button.textContent = column.name;
-      button.title = `${column.type}: sort by this column`;
+      button.title = interpolate(gettext("%(type)s: sort by this column"), column);
       button.disabled = this.given.length < 2;
       button.addEventListener("click", () => this.sort(place));
       cell.append(button);
@@ -60,7 +61,7 @@ export class ResultTable {
     else this.sorted = null;
     this.order();
     const how = this.showOrder();
-    this.say(how ? `Sorted by ${column.name}, ${how}.` : "In the order of the query.");
+    this.say(sortedBy(column.name, how));
   }
 
   showOrder() {
@@ -108,7 +109,11 @@ export class ResultTable {
     this.table.tBodies[0].replaceChildren(...shown.map((row) => this.line(row)));
     if (this.rows.length === 0) this.emptyLine();
     part(this.root, "pager").hidden = this.rows.length <= this.size;
-    part(this.root, "rows").textContent = `Rows ${first + 1} to ${first + shown.length} of ${this.rows.length}`;
+    part(this.root, "rows").textContent = interpolate(gettext("Rows %(first)s to %(last)s of %(count)s"), {
+      first: number(first + 1),
+      last: number(first + shown.length),
+      count: number(this.rows.length),
+    });
     setUsable(part(this.root, "previous"), this.page > 0);
     setUsable(part(this.root, "next"), first + this.size < this.rows.length);
   }
@@ -118,7 +123,7 @@ export class ResultTable {
     const cell = this.table.tBodies[0].insertRow().insertCell();
     cell.colSpan = this.columns.length;
     cell.className = "null";
-    cell.textContent = "No rows";
+    cell.textContent = gettext("No rows");
   }
 
   line(row) {
@@ -132,7 +137,7 @@ export class ResultTable {
       cell.className = this.widths[place];
       cell.classList.toggle("null", value === null);
       cell.classList.toggle("number", this.columns[place].numeric);
-      if (value === null) cell.textContent = "empty";
+      if (value === null) cell.textContent = gettext("empty");
       else this.fill(cell, value, this.formats[place](value));
     });
     return line;
@@ -149,9 +154,15 @@ export class ResultTable {
     const beginning = `${shown.slice(0, LONG)}…`;
     summary.textContent = beginning;
     more.append(summary, shown);
-    more.addEventListener("toggle", () => (summary.textContent = more.open ? "Show less" : beginning));
+    more.addEventListener("toggle", () => (summary.textContent = more.open ? gettext("Show less") : beginning));
     cell.append(more);
   }
+}
+
+function sortedBy(name, how) {
+  if (how === "descending") return interpolate(gettext("Sorted by %(name)s, descending."), { name });
+  if (how === "ascending") return interpolate(gettext("Sorted by %(name)s, ascending."), { name });
+  return gettext("In the order of the query.");
 }
 
 function width(values, format) {

@@ -1,6 +1,7 @@
 // What the guard says of a query: as it was proposed, or as it is being written.
 
 import { part } from "./conversation.js";
+import { gettext } from "./words.js";
 
 const PAUSE = 400; // milliseconds without a key, before a text that is being written is sent to be checked
 const SIGNS = { allowed: "✓", refused: "✗", checking: "…", unknown: "?" };
@@ -19,10 +20,11 @@ export class Verdict {
   // The verdict on the text that is proposed.
   show({ state, sql, reasons, warnings }) {
     this.forget();
-    if (state === "blocked" && sql === "") this.say("refused", "There is no query yet. Write one here, or skip and ask in other words.", reasons);
+    const nothing = gettext("There is no query yet. Write one here, or skip and ask in other words.");
+    if (state === "blocked" && sql === "") this.say("refused", nothing, reasons);
     else if (state === "blocked") this.refuse(reasons);
     else if (state === "proposed") this.allow(warnings);
-    else this.say("unknown", "Too much time has passed. Check it again, then approve it.");
+    else this.say("unknown", gettext("Too much time has passed. Check it again, then approve it."));
   }
 
   hide() {
@@ -33,9 +35,9 @@ export class Verdict {
   // Another text is being written.
   edited(sql) {
     this.forget();
-    this.say("checking", "Checking as you type…");
+    this.say("checking", gettext("Checking as you type…"));
     this.timer = setTimeout(() => {
-      if (!this.ask(sql, this.number)) this.say("unknown", "Not checked: there is no connection right now.");
+      if (!this.ask(sql, this.number)) this.say("unknown", gettext("Not checked: there is no connection right now."));
     }, PAUSE);
   }
 
@@ -54,11 +56,11 @@ export class Verdict {
   }
 
   allow(warnings) {
-    this.say("allowed", ["The guard allows this query.", ...warnings].join(" "));
+    this.say("allowed", [gettext("The guard allows this query."), ...warnings].join(" "));
   }
 
   refuse(reasons) {
-    this.say("refused", "This query cannot run:", reasons);
+    this.say("refused", gettext("This query cannot run:"), reasons);
   }
 
   say(tone, words, reasons = []) {

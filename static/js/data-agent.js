@@ -10,6 +10,7 @@ import { SHOWN_AS } from "./data-agent-states.js";
 import { Step } from "./data-agent-step.js";
 import { Backoff } from "./pause.js";
 import { Socket } from "./socket.js";
+import { gettext, interpolate } from "./words.js";
 
 class Workspace {
   constructor(root) {
@@ -40,15 +41,16 @@ class Workspace {
   }
 
   connected() {
-    this.say("Connected", "good");
+    this.say(gettext("Connected"), "good");
     this.composer.setOpen(true);
     this.open();
   }
 
   lost({ final }) {
     this.composer.setOpen(false);
-    this.say(final ? "Not connected. Reload the page." : "Connection lost, trying again…", final ? "bad" : "wait");
-    this.finish("The connection was lost. Please send the question again.");
+    if (final) this.say(gettext("Not connected. Reload the page."), "bad");
+    else this.say(gettext("Connection lost, trying again…"), "wait");
+    this.finish(gettext("The connection was lost. Please send the question again."));
     for (const step of this.steps.values()) step.setWorking(false);
   }
 
@@ -61,15 +63,17 @@ class Workspace {
 
   // Resolves when the proposal is there, so that a question is not lost before.
   ask(text) {
-    if (this.progress.isWorking) throw new Refusal("Something is still being worked on. Wait for it, or stop it.");
+    const busy = gettext("Something is still being worked on. Wait for it, or stop it.");
+    const alone = gettext("There is no connection right now. Please send it again in a moment.");
+    if (this.progress.isWorking) throw new Refusal(busy);
     const frame = this.session ? { type: "ask", text, session: this.session } : { type: "ask", text };
-    if (!this.socket.send(frame)) throw new Refusal("There is no connection right now. Please send it again in a moment.");
+    if (!this.socket.send(frame)) throw new Refusal(alone);
     return new Promise((resolve, reject) => (this.asking = { resolve, reject }));
   }
 
   stop() {
     this.socket.send({ type: "stop" });
-    this.finish("Stopped. The question is still here, to be changed or sent again.");
+    this.finish(gettext("Stopped. The question is still here, to be changed or sent again."));
     // What became of a query that was running, the server knows.
     this.open();
   }
@@ -84,7 +88,7 @@ class Workspace {
   trace(id, row) {
     const step = this.steps.get(id);
     if (step) step.result.pointAt(row);
-    else this.complain("That number is from an older step, which is not shown here.");
+    else this.complain(gettext("That number is from an older step, which is not shown here."));
   }
 
   receive(frame) {
@@ -102,7 +106,7 @@ class Workspace {
     this.rights = { readOnly: !mine, mayVerify: mayVerify ?? this.rights.mayVerify };
     this.sharing.open({ session: this.session, mine, owner, sharedWith });
     this.composer.form.hidden = !mine;
-    if (title) document.title = `${title} · Data agent · Triptych`;
+    if (title) document.title = [title, gettext("Data agent"), "Triptych"].join(" · ");
     for (const step of steps) this.put(step);
     part(this.root, "empty").hidden = this.steps.size > 0;
     if (first) this.arrive();
@@ -135,7 +139,7 @@ class Workspace {
     if (isNew) this.begin(step, data);
     const { busy, said } = SHOWN_AS[data.state];
     if (!busy) this.progress.end();
-    this.announce(data.state === "answered" ? `Answer: ${data.answer}` : (said ?? ""));
+    this.announce(data.state === "answered" ? interpolate(gettext("Answer: %(answer)s"), data) : (said ?? ""));
     step.reveal();
   }
 
