@@ -8,7 +8,7 @@ from django.views.i18n import set_language
 
 from config import allowance, demo, model_views, operations, own_data_views, script_words, views
 from config.observability import health, metrics_views
-from kafka_chat import letter_views
+from kafka_chat import letter_views, settling
 from llm import circuit_views
 
 urlpatterns = [
@@ -23,6 +23,7 @@ urlpatterns = [
     path("sign-out/", LogoutView.as_view(next_page="about"), name="sign-out"),
     path("admin/operations/", operations.page(operations.home), name="operations"),
     path("admin/operations/dead-letters/", operations.page(letter_views.page), name="dead-letters"),
+    path("admin/operations/dead-letters/settle/", operations.page(settling.settle), name="settle-dead-letters"),
     path("admin/operations/circuits/close/", operations.page(circuit_views.close), name="close-circuit"),
     path("admin/", admin.site.urls),
     path("models/", model_views.page, name="models"),

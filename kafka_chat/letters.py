@@ -1,10 +1,13 @@
-"""Dead letters, looked at and sent back to where they came from.
+"""Dead letters, looked at, and sent back to where they came from or dismissed.
 
-What was sent back is known by the offsets of a group of its own, so a second run sends nothing twice.
+What was is known by the offsets of a group of its own, so a second run sends nothing twice. The bytes stay in the topic
+either way, until the broker deletes them.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -69,7 +72,7 @@ def latest(limit: int, seconds: float, show: Callable[[Letter], Shown]) -> list[
 
 
 def unsent(limit: int | None = None) -> list[Letter]:
-    """Return the letters that have not been sent back, oldest first in each partition, at most so many.
+    """Return the letters that were neither sent back nor dismissed, oldest first in each partition, at most so many.
 
     Blocks until the broker has given all of them. Raises KafkaException.
     """
@@ -90,14 +93,34 @@ async def send_back(letters: Sequence[Letter]) -> AsyncIterator[int]:
     The question that one is about is opened again where it has failed. A letter that has nowhere to go is passed over.
     Raises DeliveryFailed, KafkaException and RedisError; what was sent until then is not sent again.
     """
-    async with Publisher() as publisher:
-        with positions.bystander(GROUP) as consumer:
-            for letter in letters:
-                if letter.topic:
-                    await _send(letter, publisher)
-                done = TopicPartition(topics.DEAD_LETTERS, letter.partition, letter.offset + 1)
-                consumer.commit(offsets=[done], asynchronous=False)
-                yield int(bool(letter.topic))
+    async with Publisher() as publisher, _list() as take_off:
+        for letter in letters:
+            if letter.topic:
+                await _send(letter, publisher)
+            await take_off(letter)
+            yield int(bool(letter.topic))
+
+
+async def dismiss(letters: Sequence[Letter]) -> AsyncIterator[int]:
+    """Take letters off the list without sending them; yields 1 for each. Raises KafkaException."""
+    async with _list() as take_off:
+        for letter in letters:
+            await take_off(letter)
+            yield 1
+
+
+@asynccontextmanager
+async def _list() -> AsyncIterator[Callable[[Letter], Awaitable[None]]]:
+    """Yield what takes a letter, and those before it in its partition, off the list of the unsent."""
+    with ExitStack() as stack:
+        # It blocks, and the event loop may be that of a web server.
+        consumer = await asyncio.to_thread(stack.enter_context, positions.bystander(GROUP))
+
+        async def take_off(letter: Letter) -> None:
+            done = TopicPartition(topics.DEAD_LETTERS, letter.partition, letter.offset + 1)
+            await asyncio.to_thread(consumer.commit, offsets=[done], asynchronous=False)
+
+        yield take_off
 
 
 async def _send(letter: Letter, publisher: Publisher) -> None:

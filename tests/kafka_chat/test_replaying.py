@@ -342,6 +342,15 @@ async def test_a_letter_that_is_not_from_here_goes_nowhere() -> None:
     assert await asyncio.to_thread(letters.unsent) == []
 
 
+async def test_letters_are_dismissed_without_being_sent() -> None:
+    await asyncio.to_thread(topics.ensure)
+    await _publish(b"x", {"dead_topic": topics.ANSWERS}, topics.DEAD_LETTERS)
+    assert "1 dead letters will be sent nowhere" in await _replay("--dead-letters", "--dismiss")
+    assert "Dismissed: 1." in await _replay("--dead-letters", "--dismiss", "--yes")
+    assert sum(each.high for each in await asyncio.to_thread(_positions, PERSIST)) == 0
+    assert await asyncio.to_thread(letters.unsent) == []
+
+
 async def test_so_many_letters_as_wanted_are_sent_back() -> None:
     await asyncio.to_thread(topics.ensure)
     for number in range(5):
@@ -367,6 +376,7 @@ async def test_so_many_letters_as_wanted_are_sent_back() -> None:
         (("--failed", "--partition", "0"), "--partition does not go with this"),
         (("--failed", "--to-offset", "0"), "--to-offset does not go with this"),
         (("--dead-letters", "--since", "1h"), "--since does not go with this"),
+        (("--failed", "--dismiss"), "--dismiss does not go with this"),
         (("--failed", "--since", "yesterday"), "is no time"),
         (("--failed", "--since", "2026-02-31"), "is no time"),
         (("--group", ANSWER, "--to-time", "2999-01-01T00:00"), "lies in the future"),

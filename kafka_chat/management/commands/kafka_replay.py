@@ -33,6 +33,7 @@ examples:
   manage.py kafka_replay --group chatbot-persist --to-time 2026-03-01T12:00
   manage.py kafka_replay --group chatbot-categorise --to-earliest
   manage.py kafka_replay --dead-letters
+  manage.py kafka_replay --dead-letters --dismiss --limit 10
 """
 _MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
@@ -61,6 +62,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--limit", type=_natural, metavar="N", help="with --failed and --dead-letters: so many, the oldest first"
         )
+        parser.add_argument(
+            "--dismiss", action="store_true", help="with --dead-letters: send them nowhere, and list them no more"
+        )
         where = parser.add_mutually_exclusive_group()
         where.add_argument("--to-time", type=_moment, metavar="TIME", help="to what was published since then (UTC)")
         where.add_argument("--to-offset", type=_natural, metavar="N", help="to this offset, in each partition")
@@ -79,7 +83,7 @@ class Command(BaseCommand):
             elif options["group"]:
                 self._reset(options["group"], _target(options), options["partition"])
             else:
-                self._send_back(options["limit"])
+                self._settle(options["limit"], dismiss=options["dismiss"])
         except (KafkaException, DeliveryFailed) as error:
             raise CommandError(f"Kafka cannot be reached, or refused: {error}. Try again; that is safe.") from None
         except RedisError as error:
@@ -121,7 +125,7 @@ class Command(BaseCommand):
                 raise CommandError(_at_work(group)) from None
             self.stdout.write("Done. Start the workers again: they go on from there.")
 
-    def _send_back(self, limit: int | None) -> None:
+    def _settle(self, limit: int | None, *, dismiss: bool) -> None:
         unsent = letters.unsent(limit)
         self._show(
             ("partition", "offset", "buried", "bytes", "goes back to", "reason"),
@@ -130,7 +134,11 @@ class Command(BaseCommand):
                 for each in unsent
             ],
         )
-        if self._is_wanted(len(unsent), "dead letters", "will be sent back, and not be listed any more"):
+        if dismiss:
+            if self._is_wanted(len(unsent), "dead letters", "will be sent nowhere, and not be listed any more"):
+                done = asyncio.run(_count(letters.dismiss(unsent), len(unsent)))
+                self.stdout.write(f"Dismissed: {done}. Their questions stay as they are.")
+        elif self._is_wanted(len(unsent), "dead letters", "will be sent back, and not be listed any more"):
             done = asyncio.run(_count(letters.send_back(unsent), len(unsent)))
             self.stdout.write(f"Sent back: {done}. What still cannot be read becomes a dead letter once more.")
 
@@ -157,6 +165,7 @@ def _refuse_what_does_not_belong(options: dict[str, Any]) -> None:
     if options["group"] and not targets:
         raise CommandError("Say where the group shall go: --to-time, --to-offset, --to-earliest or --to-latest.")
     strange = {"since": not options["failed"], "limit": bool(options["group"])}
+    strange["dismiss"] = not options["dead_letters"]
     strange |= dict.fromkeys((*targets, "partition"), not options["group"])
     for name, is_strange in strange.items():
         if is_strange and _is_given(options[name]):
