@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 
-from config.admin import ReadOnlyAdmin
+from config.admin import IdSearch, ReadOnlyAdmin
 from kafka_chat import asking_again, daily
 from kafka_chat.models import ChatMessage, OutboxEntry
 
@@ -17,7 +17,7 @@ _EXCERPT = 80
 
 
 @admin.register(ChatMessage)
-class ChatMessageAdmin(ReadOnlyAdmin):
+class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     """Questions, newest first, under the counts of the last days."""
 
     list_display = (
@@ -38,7 +38,9 @@ class ChatMessageAdmin(ReadOnlyAdmin):
         ("By whom", {"fields": ("provider", "model", "fallback", "prompt_tokens", "completion_tokens")}),
         ("Known as", {"fields": ("message_id", "session_id", "trace_id", "idempotency_key")}),
     )
-    search_fields = ("message_id", "trace_id", "message", "comment")
+    id_fields = ("message_id", "trace_id")
+    search_fields = ("message", "comment")
+    search_help_text = "The id of a message or a trace, or words of the question or the comment."
     # The primary key is in the order of time.
     ordering = ("-message_id",)
     list_per_page = 50

@@ -73,6 +73,8 @@ class ChatMessage(Rated):
             models.Index(fields=["session_id", "-message_id"], name="kf_history"),
             models.Index(fields=["lease_until"], condition=Q(status__in=OPEN), name="kf_open_leases"),
             models.Index(fields=["session_id", "message_id"], condition=Q(status__in=OPEN), name="kf_open_questions"),
+            # For operators. Failures are rare, so it is small, and written only by them.
+            models.Index(fields=["message_id"], condition=Q(status=Status.FAILED), name="kf_failed"),
         )
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from config.admin import ModelAdmin, ReadOnlyAdmin
+from config.admin import IdSearch, ModelAdmin, ReadOnlyAdmin
 from llm.ledger import summary
 from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
 from llm.ledger.prices import price_unpriced
@@ -28,7 +28,7 @@ _CSV_FIELDS = (
 
 
 @admin.register(Call)
-class CallAdmin(ReadOnlyAdmin):
+class CallAdmin(IdSearch, ReadOnlyAdmin):
     """The ledger, newest first, under its totals."""
 
     list_display = (
@@ -43,8 +43,9 @@ class CallAdmin(ReadOnlyAdmin):
         *("usd", "price", "first_token_ms", "total_ms", "outcome", "fallback", "trace_id"),
     )
     readonly_fields = ("usd",)
-    search_fields = ("=trace_id", "=call_id")
-    search_help_text = "The id of a trace or a call."
+    id_fields = ("trace_id", "call_id")
+    search_fields = ("=model",)
+    search_help_text = "The id of a trace or a call, or the name of a model."
     # The indexes are in this order.
     ordering = ("-started_at", "-call_id")
     list_per_page = 50

@@ -94,7 +94,8 @@ def test_a_run_that_old_code_stores_is_its_own_turn() -> None:
     assert ChatMessage.objects.get(pk=stored.pk).turn_id == stored.pk
 
 
-@pytest.mark.django_db
+# Outside a transaction, where alone Django writes down what makes an index concurrently.
+@pytest.mark.django_db(transaction=True)
 def test_no_migration_lets_a_busy_table_wait() -> None:
     found = {str(each): rules for each in ALTERATIONS if (rules := _problems(each.sql))}
     assert found == EARLIER, "See docs/how-to/upgrade.md for how to do it without a lock."

@@ -2,12 +2,12 @@
 
 from django.contrib import admin
 
-from config.admin import ReadOnlyAdmin
+from config.admin import IdSearch, ReadOnlyAdmin
 from ws_chat.models import ChatMessage
 
 
 @admin.register(ChatMessage)
-class ChatMessageAdmin(ReadOnlyAdmin):
+class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     """Runs, newest first."""
 
     list_display = (
@@ -22,6 +22,8 @@ class ChatMessageAdmin(ReadOnlyAdmin):
         "comment",
     )
     list_filter = ("rating", ("comment", admin.EmptyFieldListFilter), "status", "provider", "fallback")
-    search_fields = ("run_id", "turn_id", "trace_id", "question", "comment")
+    id_fields = ("run_id", "turn_id", "trace_id")
+    search_fields = ("question", "comment")
+    search_help_text = "The id of a run, a turn or a trace, or words of the question or the comment."
     ordering = ("-started_at",)
     date_hierarchy = "started_at"

@@ -4,7 +4,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from kafka_chat import daily
@@ -146,3 +148,21 @@ def test_ratings_are_listed_and_filtered_by(operator: Client) -> None:
     for query in ("rating__exact=down", "comment__isempty=0", "q=wrong"):
         found = operator.get(f"{QUESTIONS}?{query}").content.decode()
         assert ("question rated down" in found, "question rated up" in found) == (True, False), query
+
+
+def test_a_question_is_found_by_its_ids_without_a_cast_and_by_its_words(operator: Client) -> None:
+    wanted, _ = _ask(message="Why is the sky blue?"), _ask()
+    for term in (str(wanted.message_id), f" {wanted.trace_id.hex} ", "sky"):
+        with CaptureQueriesContext(connection) as queries:
+            found = operator.get(QUESTIONS, {"q": term}).context["cl"]
+        assert [row.pk for row in found.result_list] == [wanted.pk], term
+        assert not any('_id"::text' in query["sql"] for query in queries), term
+    assert operator.get(QUESTIONS, {"q": str(uuid.uuid4())}).context["cl"].result_count == 0
+
+
+def test_failed_questions_are_listed_without_a_look_at_the_others() -> None:
+    with connection.cursor() as cursor:
+        # Of few rows PostgreSQL reads all.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        failed = ChatMessage.objects.filter(status=Status.FAILED).order_by("-message_id")[:50]
+        assert "kf_failed" in failed.explain()
