@@ -19,7 +19,7 @@ Keys of the counters are found through the reservation, so this needs one Redis 
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +41,11 @@ Clock = Callable[[], int | Literal[""]]
 ALONE = 30
 # Seconds after which a reservation can be neither settled nor released, and its key counts as new.
 RESERVED = 2 * SECONDS["hour"]
+
+# What the addresses of all tiers are called among the kinds of subjects.
+ADDRESSES = "address"
+# Subjects of a kind that operators' look takes in, the latest: it holds Redis up for less than a few milliseconds.
+LOOKED_AT = 200
 
 # Where a clock is given it is the caller's (milliseconds), otherwise Redis' own.
 _NOW = """
@@ -65,7 +70,7 @@ local function tokens_of(key)
 end
 """
 
-# KEYS: the reservation; then for each subject its questions and its tokens.
+# KEYS: the reservation; then for each subject its questions, its tokens, and the list of its like.
 # ARGV: the time; tokens; milliseconds to keep the reservation; then for each subject its three limits, "" for none.
 # Returns {0} where there is room in all of them, otherwise the longest wait in milliseconds, whose subject it is
 # (from 1) and for which of the three limits.
@@ -73,12 +78,12 @@ _RESERVE = Script(
     _NOW
     + """
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
-local asked, subjects, longest = tonumber(ARGV[2]), (#KEYS - 1) / 2, {0}
+local asked, subjects, longest = tonumber(ARGV[2]), (#KEYS - 1) / 3, {0}
 local function must_wait(wait, subject, limit)
   if wait > longest[1] then longest = {wait, subject, limit} end
 end
 for i = 1, subjects do
-  local times, used = KEYS[2 * i], KEYS[2 * i + 1]
+  local times, used = KEYS[3 * i - 1], KEYS[3 * i]
   for w, window in ipairs({MINUTE, HOUR}) do
     local limit = tonumber(ARGV[3 * i + w])
     local over = limit and questions(times, window) - limit or -1
@@ -102,7 +107,10 @@ end
 if longest[1] > 0 then return longest end
 local quarter = math.floor(now / QUARTER)
 for i = 1, subjects do
-  local times, used = KEYS[2 * i], KEYS[2 * i + 1]
+  local times, used, alike = KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1]
+  redis.call('ZADD', alike, now, times .. ' ' .. used)
+  redis.call('ZREMRANGEBYSCORE', alike, '-inf', now - DAY)
+  redis.call('PEXPIRE', alike, DAY)
   if ARGV[3 * i + 1] ~= '' or ARGV[3 * i + 2] ~= '' then
     redis.call('ZREMRANGEBYSCORE', times, '-inf', now - HOUR)
     redis.call('ZADD', times, now, KEYS[1])
@@ -166,6 +174,26 @@ return used
 """
 )
 
+# KEYS: lists of subjects that are alike. ARGV: the time; how many of each are looked at, the latest.
+# Returns for each list how many asked in the last day, and the most that one has used of minute, hour and day.
+_BUSIEST = Script(
+    _NOW
+    + """
+local found = {}
+for _, alike in ipairs(KEYS) do
+  local most = {redis.call('ZCOUNT', alike, '(' .. now - DAY, '+inf'), 0, 0, 0}
+  for _, both in ipairs(redis.call('ZREVRANGEBYSCORE', alike, '+inf', '(' .. now - DAY, 'LIMIT', 0, ARGV[2])) do
+    local times, used = string.match(both, '^(%S+) (%S+)$')
+    most[2] = math.max(most[2], questions(times, MINUTE))
+    most[3] = math.max(most[3], questions(times, HOUR))
+    most[4] = math.max(most[4], (tokens_of(used)))
+  end
+  table.insert(found, most)
+end
+return found
+"""
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -183,6 +211,19 @@ class Remaining:
     per_minute: int | None
     per_hour: int | None
     tokens_per_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How many subjects of a kind asked in the last day, and the most that one of them has used of each limit.
+
+    A limit that is not set is not counted either.
+    """
+
+    subjects: int
+    per_minute: int
+    per_hour: int
+    tokens_per_day: int
 
 
 class BudgetExceeded(Exception):
@@ -216,7 +257,10 @@ class Budgets:
         Raises BudgetExceeded.
         """
         subjects = _subjects(asker)
-        keys = [_reservation(key), *(each for name, _ in subjects for each in _counters(name))]
+        alike = (asker.tier, ADDRESSES)
+        keys = [_reservation(key)]
+        for (name, _), kind in zip(subjects, alike, strict=True):
+            keys += [*_counters(name), _alike(kind)]
         limits = ["" if limit is None else limit for _, limits in subjects for limit in limits]
         arguments = [self._now_ms(), tokens, RESERVED * 1000, *limits]
         try:
@@ -270,6 +314,17 @@ class Budgets:
             left.append(min(rooms, default=None))
         return Remaining(*left)
 
+    async def busiest(self, kinds: Sequence[str]) -> dict[str, Use] | None:
+        """Return what the busiest of each kind, a tier or `ADDRESSES`, have used; None while Redis is away.
+
+        One look at Redis, at the `LOOKED_AT` of each kind who asked last.
+        """
+        try:
+            found = await self._shared.run(_BUSIEST, [_alike(kind) for kind in kinds], [self._now_ms(), LOOKED_AT])
+        except Away:
+            return None
+        return {kind: Use(*most) for kind, most in zip(kinds, found, strict=True)}
+
     async def _end(self, key: str, tokens: int | Literal[""]) -> None:
         try:
             await self._shared.run(_SETTLE, [_reservation(key)], [tokens])
@@ -313,6 +368,10 @@ def _reservation(key: str) -> str:
 
 def _counters(subject: str) -> tuple[str, str]:
     return f"llm:budget:questions:{subject}", f"llm:budget:tokens:{subject}"
+
+
+def _alike(kind: str) -> str:
+    return f"llm:budget:alike:{kind}"
 
 
 # By whose limit it is, and of which window.
@@ -362,4 +421,4 @@ def _in_words(seconds: int) -> str:
 
 BUDGETS = Budgets()
 reserve, settle, release = BUDGETS.reserve, BUDGETS.settle, BUDGETS.release
-charge, remaining = BUDGETS.charge, BUDGETS.remaining
+charge, remaining, busiest = BUDGETS.charge, BUDGETS.remaining, BUDGETS.busiest

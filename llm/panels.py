@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from config.panels import Panel
-from llm import breaker, registry
+from llm import breaker, budgets, registry
+from llm.budgets import Use
 from llm.ledger import summary
 from llm.limits import Limits
 from llm.models import Call
@@ -29,20 +30,30 @@ def _calls() -> Mapping[str, Any]:
 
 
 def _budgets() -> Mapping[str, Any]:
-    limits: dict[str, Limits] = {
-        **{f"{tier} session": limits for tier, limits in settings.LLM_BUDGETS.items()},
-        "network address": settings.LLM_BUDGET_ADDRESS,
+    limits: dict[str, tuple[str, Limits]] = {
+        **{tier: (f"{tier} session", limits) for tier, limits in settings.LLM_BUDGETS.items()},
+        budgets.ADDRESSES: ("network address", settings.LLM_BUDGET_ADDRESS),
     }
+    used = async_to_sync(budgets.busiest)(list(limits))
     return {
+        "is_known": used is not None,
         "limits": [
-            (whom, *("no limit" if limit is None else f"{limit:,}" for limit in _in_order(limits)))
-            for whom, limits in limits.items()
-        ]
+            (whom, None if used is None else used[kind].subjects, _cells(each, used and used[kind]))
+            for kind, (whom, each) in limits.items()
+        ],
     }
 
 
-def _in_order(limits: Limits) -> tuple[int | None, ...]:
-    return limits.per_minute, limits.per_hour, limits.tokens_per_day
+def _cells(limits: Limits, used: Use | None) -> list[tuple[str, str, bool]]:
+    """Return for each limit what is used of it, the limit, and whether nothing of it is left."""
+    most = (used.per_minute, used.per_hour, used.tokens_per_day) if used else (None, None, None)
+    each = zip(most, (limits.per_minute, limits.per_hour, limits.tokens_per_day), strict=True)
+    return [
+        ("", "no limit", False)
+        if limit is None
+        else ("" if number is None else f"{number:,}", f"{limit:,}", number is not None and number >= limit)
+        for number, limit in each
+    ]
 
 
 def _circuits() -> Mapping[str, Any] | None:

@@ -18,7 +18,8 @@ from config.observability import looking
 from config.panels import Panel
 from kafka_chat import backlog, panels
 from kafka_chat.models import ChatMessage, OutboxEntry, Status
-from llm import breaker
+from llm import breaker, budgets
+from llm.budgets import Asker
 from llm.ledger.calls import Ledger
 from tests.llm.ledger.rows import call
 from tests.operators import operator_of
@@ -103,6 +104,19 @@ def test_calls_are_added_up_and_each_line_leads_to_them() -> None:
     for table in found["summary"]["tables"]:
         for line in table.lines:
             assert operator.get(line.link).context["cl"].result_count == 1
+
+
+def test_what_is_used_stands_beside_each_limit() -> None:
+    async_to_sync(budgets.reserve)(Asker(f"session-{uuid.uuid4()}", "address"), str(uuid.uuid4()), 10)
+    operator = operator_of("llm", "view_call")
+    assert " of 1,000</td>" in operator.get(PAGE).content.decode()
+    found = _found(operator, "Budgets")
+    assert isinstance(found, dict)
+    whom, asked, cells = found["limits"][0]
+    assert whom == "anonymous session"
+    assert asked >= 1
+    assert [limit for _, limit, _ in cells] == ["1,000", "10,000", "1,000,000,000"]
+    assert found["limits"][-1][2] == [("", "no limit", False)] * 3
 
 
 def test_a_broker_and_a_redis_that_are_away_are_sentences(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,5 +224,7 @@ class TestCircuits:
         operator = operator_of("llm", "view_call", "change_call")
         response = operator.post(CLOSE, {"provider": provider}, follow=True)
         assert "nothing was closed" in response.content.decode()
-        assert _found(operator, "Circuits") is None
+        contexts = {shown.panel.title: shown.found for shown in operator.get(PAGE).context["panels"]}
+        assert contexts["Circuits"] is None
+        assert not contexts["Budgets"]["is_known"]
         assert not LogEntry.objects.exists()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from config import redis
 from config.embedded.ports import any_free
 from llm import budgets, shared_state
-from llm.budgets import Asker, BudgetExceeded, Budgets, Remaining
+from llm.budgets import Asker, BudgetExceeded, Budgets, Remaining, Use
 from llm.limits import Limits
 from tests.llm.servers.relay import Relay
 from tests.servers import process_environment
@@ -348,3 +348,20 @@ async def test_when_redis_is_back_its_counters_count_again(process, limits, sett
         door.open = True
         assert (await counters.remaining(who)) == Remaining(1, None, None)
         assert [await ask(counters, who) for _ in range(2)] == [True, False]
+
+
+async def test_operators_see_what_the_busiest_of_a_kind_have_used(process, settings, clock):
+    tier = f"tier-{uuid.uuid4()}"
+    settings.LLM_BUDGETS = {**settings.LLM_BUDGETS, tier: Limits.parse("10/minute 20/hour 1000 tokens/day")}
+    counters, busy = Budgets(process(), now_ms=clock), asker(tier=tier)
+    for _ in range(3):
+        await ask(counters, busy)
+    clock.now += 2 * MINUTE
+    await ask(counters, asker(tier=tier), tokens=500)
+    assert await counters.busiest([tier, "nobody"]) == {tier: Use(2, 1, 3, 500), "nobody": Use(0, 0, 0, 0)}
+    clock.now += DAY
+    assert await counters.busiest([tier]) == {tier: Use(0, 0, 0, 0)}
+
+
+async def test_without_redis_nobody_knows_what_is_used(away, impatient):
+    assert await Budgets(away).busiest(["anonymous"]) is None
