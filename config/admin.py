@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -52,3 +53,12 @@ class IdSearch(ModelAdmin):
             if found.exists():
                 break
         return found, False
+
+
+class MomentWidget(AdminSplitDateTime):
+    """A field for the day and one for the time, each with a name: Django's own have a heading beside them, no label."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        for widget, name in zip(self.widgets, ("Day", "Time"), strict=True):
+            widget.attrs["aria-label"] = name

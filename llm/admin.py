@@ -7,13 +7,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, DateTimeField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from config.admin import IdSearch, ModelAdmin, ReadOnlyAdmin
+from config.admin import IdSearch, ModelAdmin, MomentWidget, ReadOnlyAdmin
 from llm.ledger import summary
 from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
 from llm.ledger.prices import price_unpriced
@@ -125,6 +125,7 @@ class PriceAdmin(ModelAdmin):
     list_display = ("provider", "meant_for", "since", "prompt", "answer", "applied_to", "note")
     list_filter = ("provider",)
     search_fields = ("model",)
+    formfield_overrides: ClassVar = {DateTimeField: {"widget": MomentWidget}}
 
     class Media:
         css: ClassVar = {"all": ("css/calls.css",)}

@@ -1,4 +1,4 @@
-"""What axe finds in a page, by the rules of WCAG 2.2, levels A and AA."""
+"""What is wrong with a page by WCAG 2.2, levels A and AA: what axe finds, and what large text loses."""
 
 import json
 from typing import Literal
@@ -22,4 +22,31 @@ def violations(page: Page) -> list[str]:
             for node in violation["nodes"]:
                 why = "; ".join(check["message"] for kind in ("any", "all", "none") for check in node[kind])
                 found.append(f"{scheme}: {violation['id']} at {json.dumps(node['target'])}: {why}")
+    return found
+
+
+# What the browser's own setting does: every length here is in rem or em. Then: what makes the page scroll sideways, and
+# what is cut off by something that cannot be scrolled.
+_TWICE_AS_LARGE = """() => {
+  const root = document.documentElement;
+  root.style.setProperty('font-size', '200%');
+  const shown = [...document.body.querySelectorAll('*')]
+    .filter((each) => each.checkVisibility({ visibilityProperty: true }))
+    .filter((each) => !each.closest('.visually-hidden, .skip, svg'));
+  const wide = root.scrollWidth <= innerWidth ? []
+    : shown.filter((each) => each.getBoundingClientRect().right > innerWidth + 1);
+  const cut = shown.filter((each) => getComputedStyle(each).overflow === 'hidden'
+    && (each.scrollWidth > each.clientWidth + 1 || each.scrollHeight > each.clientHeight + 2));
+  root.style.removeProperty('font-size');
+  const named = (kind, found) => found.slice(0, 8).map((each) => `${kind}: ${each.outerHTML.slice(0, 120)}`);
+  return [...named('wide', wide), ...named('cut', cut)];
+}"""
+
+
+def lost_in_large_text(page: Page) -> list[str]:
+    """Return what is lost where text is twice as large, on a desktop and on a phone; WCAG 2.2, 1.4.4 and 1.4.10."""
+    found = []
+    for width, height in ((390, 844), (1280, 800)):
+        page.set_viewport_size({"width": width, "height": height})
+        found += [f"{width} px: {each}" for each in page.evaluate(_TWICE_AS_LARGE)]
     return found

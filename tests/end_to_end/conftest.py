@@ -1,14 +1,16 @@
 """The whole system as `manage.py up` starts it, and a browser in front of it."""
 
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
@@ -38,6 +40,23 @@ _MAKE_COLLEAGUE = """
 from django.contrib.auth.models import Permission, User
 user = User.objects.create_user({name!r}, password={password!r}, is_staff=True)
 user.user_permissions.set(Permission.objects.filter(codename__in=("use_data_agent", "see_personal_data")))
+"""
+
+OPERATOR = ("operator", "a password of a test")
+# With what operators look after: a question that failed, and a dead letter.
+_MAKE_OPERATOR = """
+import asyncio, uuid
+from django.contrib.auth.models import User
+from kafka_chat import topics
+from kafka_chat.clients import Publisher
+from kafka_chat.models import ChatMessage
+User.objects.create_superuser({name!r}, password={password!r})
+ChatMessage.objects.create(session_id=uuid.uuid4(), message="Why?", status="failed", error="The model is away.")
+async def bury():
+    async with Publisher() as publisher:
+        headers = {{"dead_topic": topics.QUESTIONS, "dead_error": "UnreadableMessage: no JSON"}}
+        await publisher.send(topics.DEAD_LETTERS, key=b"visitor", value=b"no JSON", headers=headers)
+asyncio.run(bury())
 """
 
 
@@ -133,30 +152,57 @@ def analyst_may_complain(page_may_complain: Page, running: Up) -> Page:
     return page_may_complain
 
 
-@pytest.fixture(scope="package")
-def colleague_account(running: Up) -> tuple[str, str]:
-    """Name and password of another analyst, who is staff and may see personal data."""
-    name, password = COLLEAGUE
+def _run(running: Up, code: str) -> None:
+    """Run code of the running system's."""
     subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", _MAKE_COLLEAGUE.format(name=name, password=password)],
+        [sys.executable, "manage.py", "shell", "-c", code],
         cwd=BASE_DIR,
         env=process_environment({**SCRIPTED, "ENV_FILE": str(running.folder / "up.env")}),
         check=True,
         capture_output=True,
     )
+
+
+@pytest.fixture(scope="package")
+def colleague_account(running: Up) -> tuple[str, str]:
+    """Name and password of another analyst, who is staff and may see personal data."""
+    name, password = COLLEAGUE
+    _run(running, _MAKE_COLLEAGUE.format(name=name, password=password))
     return COLLEAGUE
+
+
+@pytest.fixture(scope="package")
+def operator_account(running: Up) -> tuple[str, str]:
+    """Name and password of somebody who may do everything, and has something to do."""
+    name, password = OPERATOR
+    _run(running, _MAKE_OPERATOR.format(name=name, password=password))
+    return OPERATOR
 
 
 @pytest.fixture
 def colleague(browser: Browser, triptych: str, colleague_account: tuple[str, str]) -> Iterator[Page]:
     """A page of that analyst, who has signed in."""
-    name, password = colleague_account
-    context = browser.new_context(base_url=triptych, viewport={"width": 1280, "height": 800})
+    with _signed_in(browser, triptych, colleague_account, to="/data-agent/?new") as page:
+        workspace.connected(page)
+        yield page
+
+
+@pytest.fixture
+def operator(browser: Browser, triptych: str, operator_account: tuple[str, str]) -> Iterator[Page]:
+    """A page of that operator, who has signed in to the admin."""
+    with _signed_in(browser, triptych, operator_account, to="/admin/") as page:
+        yield page
+
+
+@contextmanager
+def _signed_in(browser: Browser, site: str, account: tuple[str, str], *, to: str) -> Iterator[Page]:
+    name, password = account
+    context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.goto("/admin/login/?next=/data-agent/%3Fnew")
+    page.goto(f"/admin/login/?{urlencode({'next': to})}")
     page.locator("#id_username").fill(name)
     page.locator("#id_password").fill(password)
     page.locator("#id_password").press("Enter")
-    workspace.connected(page)
+    expect(page).not_to_have_url(re.compile("/admin/login/"))
     yield page
     context.close()
