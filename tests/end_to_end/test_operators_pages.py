@@ -9,12 +9,15 @@ pytestmark = pytest.mark.browser
 
 
 def test_dead_letters_and_what_sending_them_back_would_do(operator: Page) -> None:
-    operator.goto("/admin/operations/dead-letters/")
     for button, heading in (("Send back…", "Send back?"), ("Dismiss…", "Dismiss?")):
+        # The page waits for the broker no longer than 2 s, which a busy machine may take.
+        for _ in range(20):
+            operator.goto("/admin/operations/dead-letters/")
+            if operator.get_by_role("button", name=button).is_visible():
+                break
         operator.get_by_role("button", name=button).click()
         expect(operator.get_by_role("heading", name=heading)).to_be_visible()
         assert violations(operator) + lost_in_large_text(operator) == []
-        operator.get_by_role("link", name="Leave as it is").click()
 
 
 def test_a_failed_question_and_what_asking_it_again_would_do(operator: Page) -> None:
