@@ -118,7 +118,7 @@ async def _list() -> AsyncIterator[Callable[[Letter], Awaitable[None]]]:
 
         async def take_off(letter: Letter) -> None:
             done = TopicPartition(topics.DEAD_LETTERS, letter.partition, letter.offset + 1)
-            await asyncio.to_thread(consumer.commit, offsets=[done], asynchronous=False)
+            await asyncio.to_thread(lambda: consumer.commit(offsets=[done], asynchronous=False))
 
         yield take_off
 

@@ -34,11 +34,12 @@ def _budgets() -> Mapping[str, Any]:
         **{tier: (f"{tier} session", limits) for tier, limits in settings.LLM_BUDGETS.items()},
         budgets.ADDRESSES: ("network address", settings.LLM_BUDGET_ADDRESS),
     }
-    used = async_to_sync(budgets.busiest)(list(limits))
+    found = async_to_sync(budgets.busiest)(list(limits))
+    used = found or {}
     return {
-        "is_known": used is not None,
+        "is_known": found is not None,
         "limits": [
-            (whom, None if used is None else used[kind].subjects, _cells(each, used and used[kind]))
+            (whom, used[kind].subjects if kind in used else None, _cells(each, used.get(kind)))
             for kind, (whom, each) in limits.items()
         ],
     }
