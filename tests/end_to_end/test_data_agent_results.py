@@ -113,7 +113,7 @@ def test_the_rows_of_an_older_result_are_fetched_when_they_are_wanted(analyst: P
     expect(step.locator("caption")).to_be_hidden()
     expect(part(step, "load")).to_have_text("Show the 1,000 rows")
     part(step, "load").click()
-    expect(part(step, "rows")).to_have_text("Rows 1 to 15 of 1000")
+    expect(part(step, "rows")).to_have_text("Rows 1 to 15 of 1,000")
     expect(part(step, "load")).to_be_hidden()
 
 

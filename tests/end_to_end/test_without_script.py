@@ -23,7 +23,7 @@ def test_a_question_is_sent_waited_for_and_answered(plain: Page) -> None:
     # Playwright's own ways to find text look into no <noscript>.
     expect(plain.locator("#ws-chat noscript p")).to_be_visible()
     # Nothing is offered that does nothing.
-    expect(plain.get_by_role("button")).to_have_count(1)
+    expect(plain.get_by_role("main").get_by_role("button")).to_have_count(1)
     expect(plain.get_by_role("tab")).to_have_count(0)
     field, send = plain.locator("#kafka-chat-text"), plain.get_by_role("button", name="Send")
     send.click()

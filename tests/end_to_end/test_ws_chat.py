@@ -229,8 +229,10 @@ def test_a_restart_of_the_web_server_is_recorded_and_survived(page_may_complain:
     web.terminate()
     expect(exchange).to_have_attribute("data-state", "interrupted")
     expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Reconnecting…")
-    expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected", timeout=20_000)
+    expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected", timeout=60_000)
     page.reload()
     expect(exchange).to_have_attribute("data-state", "interrupted")
     expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("^one two"))
+    # Without a connection a question stays in its field.
+    expect(page.locator('#ws-chat [data-part="connection"]')).to_have_text("Connected", timeout=60_000)
     is_answered(send(page, "ws-chat", "Hello again"))
