@@ -206,11 +206,11 @@ def test_two_tabs_show_the_same_answer_and_either_stops_it(page: Page, visit: Br
     other = visit.new_page()
     open_chats(page)
     open_chats(other)
-    send(page, "ws-chat", "scene:slow please")
+    send(page, "ws-chat", "scene:lasting please")
     exchanges = [tab.locator("#ws-chat .exchange") for tab in (page, other)]
     for exchange in exchanges:
-        expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("^one two"))
-        expect(exchange.locator('[data-part="question"]')).to_have_text("scene:slow please")
+        expect(exchange.locator('[data-part="answer"]')).to_have_text(re.compile("^w0 w1"))
+        expect(exchange.locator('[data-part="question"]')).to_have_text("scene:lasting please")
     expect(other.locator('#ws-chat [data-part="send"]')).to_be_disabled()
     other.locator('#ws-chat [data-part="stop"]').click()
     for exchange in exchanges:
