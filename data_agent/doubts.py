@@ -1,7 +1,7 @@
 """What a question speaks of and a model's query does not, and the other way round.
 
 Small models copy an example, forget a condition or bring one along, and get no error for it. Nothing here says that a
-query is wrong: a model is asked once more, and the query that leaves the least doubt is taken. Each sentence says what
+query is wrong: a model is asked again, and the query that leaves the least doubt is taken. Each sentence says what
 to write, because "wrong" alone makes a small model write the same again.
 """
 
@@ -35,7 +35,6 @@ _UNIT = re.compile(
     re.IGNORECASE,
 )
 _ADVERBS = {"yearly": "year", "quarterly": "quarter", "monthly": "month", "weekly": "week", "daily": "day"}
-_TIMES = re.compile(r"\b(\d+)\s+(?:times|purchases|orders)\b", re.IGNORECASE)
 _SHARE = re.compile(r"\b(?:percent|percentage|share|proportion|fraction)\b|%", re.IGNORECASE)
 _NEVER = re.compile(
     r"\b(?:never|without any|have no|has no|had no|not (?:a single|any|one|been|be|yet))\b", re.IGNORECASE
@@ -146,12 +145,12 @@ def _units(question: str, sql: str) -> Iterator[str]:
 
 
 def _times(question: str, sql: str) -> Iterator[str]:
-    for number in _TIMES.findall(question):
+    for number in sorted(wording.times(question)):
         if re.search(rf"\bquantity\s*[<>=]+\s*{number}\b", sql, re.IGNORECASE):
             yield say(
                 "%(number)s times is a number of purchases, not their quantity: a sub-query with GROUP BY and HAVING "
                 "count(*) compared with %(number)s, and outside of it what is asked for.",
-                number=number,
+                number=str(number),
             )
 
 

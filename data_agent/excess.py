@@ -13,10 +13,9 @@ import postgast
 from config.sentences import say
 from data_agent import conditions, wording
 from data_agent.guard.policy import DEFAULT_ROWS
-from data_agent.guard.trees import own_parts, parts
+from data_agent.guard.trees import own_parts, parts, tables
 from data_agent.samples import Known
 from data_agent.schema import PURCHASES, SCHEMA
-from data_agent.slips import tables
 
 # A word or two leave open what is asked for.
 _FEWEST_WORDS = 3

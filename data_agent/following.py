@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -35,19 +36,21 @@ class Following:
         self._changed = changed
         self._page = uuid.uuid4().hex
         self._session: uuid.UUID | None = None
+        # Which listening counts: an earlier one may take a moment to end, also that to the same conversation.
+        self._listening = ""
         self._untold: set[uuid.UUID] = set()
         self._background = Background("following")
 
     def follow(self, session: uuid.UUID) -> None:
         """Hear of this conversation from now on, and of no other."""
         if session != self._session:
-            self._background.cancel(str(self._session))
-            self._session = session
-            self._background.keep_up(str(session), lambda: self._listen(session))
+            self._background.cancel(self._listening)
+            self._session, self._listening = session, uuid.uuid4().hex
+            self._background.keep_up(self._listening, partial(self._listen, self._listening, session))
 
     def leave(self) -> None:
         """Hear of nothing any more; also from within `changed`."""
-        self._session = None
+        self._session, self._listening = None, ""
 
     def tell(self, session: uuid.UUID) -> None:
         """Tell other pages that this conversation changed; nobody waits for it."""
@@ -69,14 +72,14 @@ class Following:
             except _AWAY as error:
                 log.info("other pages are not told of a change, Redis is away", error=type(error).__name__)
 
-    async def _listen(self, session: uuid.UUID) -> None:
+    async def _listen(self, name: str, session: uuid.UUID) -> None:
         missed = False
-        while session == self._session:
+        while name == self._listening:
             try:
                 async with _channel(_group(session)) as receive:
                     if missed:
                         await self._changed(session)
-                    while session == self._session:
+                    while name == self._listening:
                         message = await receive()
                         if message["by"] != self._page:
                             await self._changed(session)

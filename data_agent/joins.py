@@ -6,7 +6,6 @@ has it. The guard judges what comes of it, and the card says it: also that rows 
 customers or products were meant to be read.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from config import sentences
 from config.sentences import say
-from data_agent.guard.trees import own_parts
+from data_agent.guard.trees import from_items, own_parts
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, SCHEMA, TABLES, USERS, Table
 
 # Long texts nest deeply, and the parser's stack is the thread's.
@@ -64,7 +63,7 @@ def _outermost(tree: Any) -> _Select | None:
         return None
     select = tree.stmts[0].stmt.select_stmt
     tables: dict[str, Table] = {}
-    for item in _from_items(select.from_clause):
+    for item in from_items(select.from_clause):
         table = SCHEMA.get(item.range_var.relname) if item.WhichOneof("node") == "range_var" else None
         if table is None:
             return None
@@ -135,12 +134,4 @@ def _qualify(column: Any, table: str, name: str) -> None:
 
 
 def _names(item: Any) -> list[str]:
-    return [each.range_var.alias.aliasname or each.range_var.relname for each in _from_items([item])]
-
-
-def _from_items(items: Any) -> Iterator[Any]:
-    for item in items:
-        if item.WhichOneof("node") == "join_expr":
-            yield from _from_items([item.join_expr.larg, item.join_expr.rarg])
-        else:
-            yield item
+    return [each.range_var.alias.aliasname or each.range_var.relname for each in from_items([item])]

@@ -12,10 +12,10 @@ from typing import Any
 import postgast
 
 from config.sentences import say
-from data_agent.guard.trees import own_parts, parts
+from data_agent import wording
+from data_agent.guard.trees import own_parts, parts, tables
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
-from data_agent.slips import tables
 
 # "How many customers", but not "how many laptops did customers buy".
 _CUSTOMERS = re.compile(
@@ -30,8 +30,6 @@ _THINGS_SOLD = re.compile(
     r".*\b(?:sold|bought|ordered|purchased|buy|order|purchase|sell)\b",
     re.IGNORECASE,
 )
-_TIMES = re.compile(r"\b(?:(?P<number>\d+)\s+(?:times|purchases|orders)|(?P<word>once|twice))\b", re.IGNORECASE)
-_WORDS = {"once": 1, "twice": 2}
 _THINGS = frozenset({f"{PRODUCT_SPECS.name}.category", f"{PRODUCT_SPECS.name}.name"})
 
 
@@ -95,7 +93,7 @@ def _count_pieces(select: Any) -> bool:
 
 def _count_times(tree: Any, question: str) -> bool:
     """Count rows where the sum of the quantities is compared with the number of times in the question."""
-    times = {int(found["number"] or _WORDS[found["word"].lower()]) for found in _TIMES.finditer(question)}
+    times = wording.times(question)
     changed = False
     for message in parts(tree):
         if message.DESCRIPTOR.name != "A_Expr":
@@ -120,7 +118,6 @@ def _count_times(tree: Any, question: str) -> bool:
 
 def _select_by_times(select: Any, question: str) -> bool:
     """Count who bought so often, where a purchase's own quantity is compared with the number of times."""
-    numbers = {int(found["number"]) for found in _TIMES.finditer(question) if found["number"]}
     condition, value = select.where_clause.a_expr, select.where_clause.a_expr.rexpr.a_const
     fields = [each.string.sval for each in condition.lexpr.column_ref.fields]
     if (
@@ -129,7 +126,7 @@ def _select_by_times(select: Any, question: str) -> bool:
         or not fields
         or fields[-1] != "quantity"
         or value.WhichOneof("val") != "ival"
-        or value.ival.ival not in numbers
+        or value.ival.ival not in wording.times(question)
     ):
         return False
     text = (

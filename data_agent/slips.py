@@ -12,7 +12,7 @@ import postgast
 
 from config.sentences import say
 from data_agent import conditions
-from data_agent.guard.trees import own_parts, parts
+from data_agent.guard.trees import own_parts, parts, tables
 from data_agent.schema import TABLES
 
 _SELECT = postgast.parse("SELECT 1::numeric").stmts[0].stmt.select_stmt
@@ -222,12 +222,3 @@ def _text_of_call(call: Any) -> str:
 
 def _own_calls(node: Any) -> Iterator[Any]:
     return (message for message in own_parts(node) if message.DESCRIPTOR.name == "FuncCall")
-
-
-def tables(items: Any) -> Iterator[tuple[str, str]]:
-    """Yield the tables of a FROM, each after the name that it has there."""
-    for item in items:
-        if item.WhichOneof("node") == "join_expr":
-            yield from tables([item.join_expr.larg, item.join_expr.rarg])
-        elif item.WhichOneof("node") == "range_var":
-            yield str(item.range_var.alias.aliasname or item.range_var.relname), str(item.range_var.relname)

@@ -16,6 +16,8 @@ _BEGUN = re.compile(
     r"(?P<what>(?:(?!(?:of|with|in|from|for|on|at|by|did|do|does|are|were|was|is|have|has)\b)[\w-]+\s*){1,3})",
     re.IGNORECASE,
 )
+_TIMES = re.compile(r"\b(?:(?P<number>\d+)\s+(?:times|purchases|orders)|(?P<word>once|twice))\b", re.IGNORECASE)
+_TIMES_IN_WORDS = {"once": 1, "twice": 2}
 _BUYING = re.compile(
     r"\b(?:b[ou]y|bought|purchase|order|sell|sold|sale|spen[dt]|pa(?:y|id)|revenue|turnover|earn|income|refund|cancel|"
     r"pending|complet|status|quantit|piece|unit|times|popular|demand|money|bring|brought|worth|amount)",
@@ -33,6 +35,12 @@ def asked_for(question: str, known: Known) -> str | None:
     begun = _BEGUN.search(question)
     named = known.mentioned(begun["what"]) if begun else []
     return "products" if any(column.startswith(f"{PRODUCT_SPECS.name}.") for column, _ in named) else None
+
+
+def times(question: str) -> set[int]:
+    """Return how often something was done: 20 in "more than 20 times", 2 in "twice"."""
+    found = _TIMES.finditer(question)
+    return {int(each["number"] or _TIMES_IN_WORDS[each["word"].lower()]) for each in found}
 
 
 def speaks_of_purchases(said: str, known: Known) -> bool:

@@ -25,10 +25,9 @@ from typing import Literal
 
 import structlog
 from django.conf import settings
-from django.utils.formats import number_format
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
-from llm import metrics
+from llm import budget_words, metrics
 from llm.limits import SECONDS, Limits, Window
 from llm.shared_state import SHARED, Away, Script, Shared
 
@@ -236,7 +235,7 @@ class BudgetExceeded(Exception):
 
     def __init__(self, reason: str, wait_ms: float) -> None:
         self.retry_after = max(1, math.ceil(wait_ms / 1000))
-        wait = gettext("Please wait %(time)s, then send it again.") % {"time": _in_words(self.retry_after)}
+        wait = gettext("Please wait %(time)s, then send it again.") % {"time": budget_words.wait(self.retry_after)}
         self.public = f"{reason} {wait}"
         super().__init__(self.public)
 
@@ -277,7 +276,7 @@ class Budgets:
             )
             metrics.note_refusal(_SUBJECTS[subject], _WINDOWS[window], asker.tier)
             limit = subjects[subject][1][window]
-            raise BudgetExceeded(_reason(_SUBJECTS[subject], _WINDOWS[window], limit or 0), wait_ms)
+            raise BudgetExceeded(budget_words.reason(_SUBJECTS[subject], _WINDOWS[window], limit or 0), wait_ms)
 
     async def settle(self, key: str, tokens_used: int) -> None:
         """Put what was used in the place of what was reserved. Only the first time counts."""
@@ -372,51 +371,6 @@ def _counters(subject: str) -> tuple[str, str]:
 
 def _alike(kind: str) -> str:
     return f"llm:budget:alike:{kind}"
-
-
-# By whose limit it is, and of which window.
-_REASONS: dict[tuple[str, Window], Callable[[int], str]] = {
-    ("session", "minute"): lambda limit: ngettext(
-        "You have asked %(limit)s question within a minute, which is the limit.",
-        "You have asked %(limit)s questions within a minute, which is the limit.",
-        limit,
-    ),
-    ("session", "hour"): lambda limit: ngettext(
-        "You have asked %(limit)s question within an hour, which is the limit.",
-        "You have asked %(limit)s questions within an hour, which is the limit.",
-        limit,
-    ),
-    ("session", "day"): lambda _: gettext(
-        "You have too little left of the %(limit)s tokens (pieces of words) of a day for this question."
-    ),
-    ("address", "minute"): lambda limit: ngettext(
-        "People at your network address have together asked %(limit)s question within a minute, which is the limit.",
-        "People at your network address have together asked %(limit)s questions within a minute, which is the limit.",
-        limit,
-    ),
-    ("address", "hour"): lambda limit: ngettext(
-        "People at your network address have together asked %(limit)s question within an hour, which is the limit.",
-        "People at your network address have together asked %(limit)s questions within an hour, which is the limit.",
-        limit,
-    ),
-    ("address", "day"): lambda _: gettext(
-        "People at your network address have together too little left of the %(limit)s tokens (pieces of words) "
-        "of a day for this question."
-    ),
-}
-
-
-def _reason(subject: str, window: Window, limit: int) -> str:
-    return _REASONS[subject, window](limit) % {"limit": number_format(limit, force_grouping=True)}
-
-
-def _in_words(seconds: int) -> str:
-    """Return a wait as people say it, rather too long than too short."""
-    if seconds > 1.5 * SECONDS["hour"]:
-        return gettext("about %(count)s hours") % {"count": math.ceil(seconds / SECONDS["hour"])}
-    if seconds > 1.5 * SECONDS["minute"]:
-        return gettext("about %(count)s minutes") % {"count": math.ceil(seconds / SECONDS["minute"])}
-    return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
 
 
 BUDGETS = Budgets()

@@ -13,6 +13,7 @@ from typing import Any
 import django
 import pytest
 from asgiref.sync import SyncToAsync
+from channels.layers import channel_layers
 from django.conf import settings
 from django.db import connection
 from django.utils import translation
@@ -137,6 +138,12 @@ def no_ids() -> None:
 def in_english() -> None:
     """Begin in the language of the source: Django's test client leaves that of its last request active."""
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def own_channel_layer() -> None:
+    """Begin with a channel layer of its own: a lock stays held that an earlier test's event loop took to its end."""
+    channel_layers.backends.clear()
 
 
 @pytest.fixture

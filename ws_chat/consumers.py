@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +55,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._watch: Watch | None = None
         # Other pages of the visitor have this one show runs; its own language is in its own context.
         self._context = contextvars.copy_context()
-        self._send_at_once: at_once.Send | None = None
+        # Sends a piece where it is written, if the server can do that.
+        self._take: retrieval.Take | None = None
         self._refused = 0
         self._resumed = 0
         self._written = 0
@@ -67,7 +69,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """
         # What Channels does for a consumer without a layer, without its two tasks between a frame and us.
         self.scope, self.base_send = scope, send
-        self._send_at_once = at_once.offered(scope)
+        if (send_at_once := at_once.offered(scope)) is not None:
+            self._take = partial(_take, send_at_once)
         try:
             with suppress(StopConsumer):
                 while True:
@@ -289,17 +292,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return False
         return True
 
-    def _take(self, delta: protocol.Delta) -> bool:
-        """Send a piece where it is written, if the server can do that and has room; returns whether it is sent."""
-        if self._send_at_once is None:
-            return False
-        try:
-            return self._send_at_once(protocol.encode(delta))
-        except Exception as error:
-            # Of one page's connection, and no business of the answer. Who sends it next finds out.
-            log.info("a piece could not be sent at once", error=type(error).__name__)
-            return False
-
     async def _send(self, frame: protocol.ServerFrame) -> None:
         # What Channels' own `send` does, without the layers in between: this is done for each token.
         message: Any = {"type": "websocket.send", "text": protocol.encode(frame)}
@@ -310,3 +302,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.base_send(message)
         finally:
             self._watch.send_ends()
+
+
+def _take(send: at_once.Send, delta: protocol.Delta) -> bool:
+    """Send a piece, if there is room; returns whether it is sent."""
+    try:
+        return send(protocol.encode(delta))
+    except Exception as error:
+        # Of one page's connection, and no business of the answer. Who sends it next finds out.
+        log.info("a piece could not be sent at once", error=type(error).__name__)
+        return False

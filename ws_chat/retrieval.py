@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import TypeAlias
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -18,6 +19,9 @@ from ws_chat.generating import generations
 from ws_chat.models import ChatMessage, Status
 from ws_chat.records import Asked, Record
 from ws_chat.register import Latest, register
+
+# Sends a piece at once, and returns whether it could: see `RunLog.read`.
+Take: TypeAlias = Callable[[protocol.Delta], bool]
 
 
 async def info(visitor: UUID, run: UUID) -> RunInfo:
@@ -100,7 +104,7 @@ async def must_be_last(visitor: UUID, turn: UUID, memory: Memory) -> None:
 
 
 async def resume(
-    visitor: UUID, run: UUID, after: int, take: Callable[[protocol.Delta], bool] = lambda delta: False
+    visitor: UUID, run: UUID, after: int, take: Take | None = None
 ) -> AsyncGenerator[protocol.ServerFrame]:
     """Return the frames of a visitor's run after a number, as `show` does. Raises Refused."""
     try:
@@ -117,7 +121,7 @@ async def show(
     run: UUID,
     after: int = 0,
     known: Asked | None = None,
-    take: Callable[[protocol.Delta], bool] = lambda delta: False,
+    take: Take | None = None,
 ) -> AsyncGenerator[protocol.ServerFrame]:
     """Yield the frames of a run that is the visitor's for certain. Raises RedisError.
 
@@ -126,7 +130,8 @@ async def show(
     if after == 0:
         begun = known or await asked(visitor, run)
         yield protocol.Started(run=run, turn=begun.turn, question=begun.question)
-    async with aclosing(runs.log().read(run, after, lambda piece: take(_delta(run, piece)))) as events:
+    taking = None if take is None else lambda piece: take(_delta(run, piece))
+    async with aclosing(runs.log().read(run, after, taking)) as events:
         async for event in events:
             yield await _end(run, event) if isinstance(event, End) else _delta(run, event)
 

@@ -43,6 +43,22 @@ def own_parts(select: Any) -> Iterator[Any]:
                 waiting.extend(part for part in inner if part.DESCRIPTOR.name != "SelectStmt")
 
 
+def from_items(items: Any) -> Iterator[Any]:
+    """Yield what a FROM reads: its items, and those that joins are made of."""
+    for item in items:
+        if item.WhichOneof("node") == "join_expr":
+            yield from from_items([item.join_expr.larg, item.join_expr.rarg])
+        else:
+            yield item
+
+
+def tables(items: Any) -> Iterator[tuple[str, str]]:
+    """Yield the tables of a FROM, each after the name that it has there."""
+    for item in from_items(items):
+        if item.WhichOneof("node") == "range_var":
+            yield str(item.range_var.alias.aliasname or item.range_var.relname), str(item.range_var.relname)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two trees differ in nothing but places in the text."""
     return bool(_without_places(one) == _without_places(other))

@@ -1,9 +1,9 @@
-import postgast
 import pytest
 
 from data_agent import excess, verified
 from data_agent.samples import Known
 from tests.data_agent.corpus import legitimate
+from tests.data_agent.rewriting import rewritten, written
 
 PURCHASES = "FROM analytics_purchases"
 PRODUCTS = "analytics_product_specs s"
@@ -11,14 +11,8 @@ KNOWN = Known({"analytics_users.plan": ("free", "pro"), "analytics_product_specs
 USERS = "FROM analytics_users"
 
 
-def written(sql: str) -> str:
-    return postgast.deparse(postgast.parse(sql))
-
-
 def without_excess(sql: str, said: str) -> tuple[str, list[str]]:
-    tree = postgast.parse(sql)
-    notes = excess.take_out(tree, said, KNOWN)
-    return postgast.deparse(tree), notes
+    return rewritten(sql, lambda tree: excess.take_out(tree, said, KNOWN))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-import postgast
 import pytest
 
 from data_agent import guard, measures
 from data_agent.samples import Known
+from tests.data_agent.rewriting import rewritten, written
 
 USERS = "FROM analytics_users"
 BOUGHT = "FROM analytics_purchases AS p JOIN analytics_product_specs AS s ON s.name = p.product_name"
@@ -15,14 +15,8 @@ KNOWN = Known(
 )
 
 
-def written(sql: str) -> str:
-    return postgast.deparse(postgast.parse(sql))
-
-
 def corrected(sql: str, question: str) -> tuple[str, list[str]]:
-    tree = postgast.parse(sql)
-    notes = measures.correct(tree, question, KNOWN)
-    return postgast.deparse(tree), notes
+    return rewritten(sql, lambda tree: measures.correct(tree, question, KNOWN))
 
 
 @pytest.mark.parametrize("counted", ["count(*)", "count(p.id)", "count(p.user_id)"])

@@ -1,22 +1,16 @@
-import postgast
 import pytest
 
 from data_agent import execution, guard, periods
 from data_agent.demo_data import DemoData
 from tests.data_agent.corpus import legitimate
+from tests.data_agent.rewriting import rewritten, written
 
 SELECT = "SELECT count(*) FROM analytics_purchases p WHERE"
 WHOLE = "p.purchased_at >= '2025-01-01' AND p.purchased_at < '2026-01-01'"
 
 
-def written(sql: str) -> str:
-    return postgast.deparse(postgast.parse(sql))
-
-
 def corrected(sql: str) -> tuple[str, list[str]]:
-    tree = postgast.parse(sql)
-    notes = periods.correct(tree)
-    return postgast.deparse(tree), notes
+    return rewritten(sql, periods.correct)
 
 
 @pytest.mark.parametrize(

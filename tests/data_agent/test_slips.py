@@ -1,22 +1,16 @@
-import postgast
 import pytest
 
 from data_agent import drafting, execution, guard, slips
 from data_agent.demo_data import DemoData
 from tests.data_agent.corpus import legitimate
+from tests.data_agent.rewriting import rewritten, written
 
 USERS = "FROM analytics_users"
 BOUGHT = "FROM analytics_purchases AS p JOIN analytics_product_specs AS s ON s.name = p.product_name"
 
 
-def written(sql: str) -> str:
-    return postgast.deparse(postgast.parse(sql))
-
-
 def corrected(sql: str) -> tuple[str, list[str]]:
-    tree = postgast.parse(sql)
-    notes = slips.correct(tree)
-    return postgast.deparse(tree), notes
+    return rewritten(sql, slips.correct)
 
 
 async def ran(sql: str) -> list[tuple[str | None, ...]]:

@@ -2,15 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from config import operations
 from config.embedded.ports import any_free
 from config.observability import looking
 from kafka_chat import letter_views, topics
@@ -18,19 +15,9 @@ from kafka_chat.clients import Publisher
 from kafka_chat.letter_views import Glance, readable
 from tests.operators import operator_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_anew")]
 
 PAGE = "/admin/operations/dead-letters/"
-
-
-@pytest.fixture(autouse=True)
-def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask the servers each time, for as long as it takes on a busy machine."""
-    monkeypatch.setattr(operations, "PATIENCE", 20.0)
-    monkeypatch.setattr(letter_views, "FRESH", 0.0)
-    monkeypatch.setattr(looking, "PATIENCE", 30.0)
-    yield
-    connections.close_all()
 
 
 async def _bury(count: int, value: bytes, **headers: str) -> None:

@@ -1,29 +1,25 @@
-"""Doing things again, through the command that operators use."""
+"""Questions asked again and groups reset, through the command that operators use."""
 
 import asyncio
 import io
-import json
 import re
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from kafka_chat import failures, letters, positions, replaying, topics
-from kafka_chat.clients import Publisher
-from kafka_chat.messages import Question
-from kafka_chat.models import OPEN, PLACEHOLDER, ChatMessage, OutboxEntry, Status
+from kafka_chat import replaying
+from kafka_chat.models import PLACEHOLDER, ChatMessage, OutboxEntry, Status
 from llm import runs
 from tests.kafka_chat.asking import ask_here
 from tests.kafka_chat.conftest import working
+from tests.kafka_chat.replaying import finished, positions_of, replay, until
 from tests.servers import ON_APACHE_KAFKA
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
@@ -39,35 +35,6 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
 
 
-async def _replay(*arguments: str) -> str:
-    """Run the command as a process would, on a thread of its own; return what it says."""
-
-    def run() -> str:
-        out = io.StringIO()
-        try:
-            call_command("kafka_replay", *arguments, stdout=out)
-        finally:
-            connections.close_all()
-        return out.getvalue()
-
-    try:
-        return await asyncio.to_thread(run)
-    finally:
-        # The command's own loop is over; what it left open is in the thread that runs queries.
-        await sync_to_async(connections.close_all)()
-
-
-async def _finished(row: ChatMessage) -> ChatMessage:
-    return await _until(row, lambda found: found.status not in OPEN)
-
-
-async def _until(row: ChatMessage, condition: Callable[[ChatMessage], bool]) -> ChatMessage:
-    async with asyncio.timeout(30):
-        while not condition(found := await ChatMessage.objects.aget(pk=row.pk)):
-            await asyncio.sleep(0.02)
-    return found
-
-
 async def _failed(text: str = "hello", *, error: str = "It failed.", ago: timedelta = timedelta()) -> ChatMessage:
     row = await ChatMessage.objects.acreate(
         session_id=uuid.uuid4(), message=text, response="", status=Status.FAILED, error=error, attempts=5
@@ -80,7 +47,7 @@ async def _answered(count: int) -> list[ChatMessage]:
     """Have questions answered, and return their rows."""
     rows = [await ask(uuid.uuid4(), f"question {number}") for number in range(count)]
     async with working():
-        return [await _finished(row) for row in rows]
+        return [await finished(row) for row in rows]
 
 
 # Failed questions
@@ -90,7 +57,7 @@ async def test_failed_questions_are_shown_first_and_nothing_is_changed() -> None
     for _ in range(3):
         await _failed(error="The model is away.")
     await _failed(error="Something else.")
-    said = await _replay("--failed")
+    said = await replay("--failed")
     assert re.search(r"^ +3  .*  The model is away\.$", said, re.MULTILINE)
     assert re.search(r"^ +1  .*  Something else\.$", said, re.MULTILINE)
     assert "4 failed questions will be asked again." in said
@@ -101,27 +68,27 @@ async def test_failed_questions_are_shown_first_and_nothing_is_changed() -> None
 
 async def test_failed_questions_are_asked_again_and_answered() -> None:
     rows = [await _failed(f"question {number}") for number in range(3)]
-    assert "Asked again: 3." in await _replay("--failed", "--yes")
+    assert "Asked again: 3." in await replay("--failed", "--yes")
     opened = await ChatMessage.objects.aget(pk=rows[0].pk)
     assert (opened.status, opened.response, opened.error, opened.attempts) == (Status.QUEUED, PLACEHOLDER, "", 0)
     async with working():
-        finished = [await _finished(row) for row in rows]
+        finished = [await finished(row) for row in rows]
     assert all(f"question {number}" in row.response for number, row in enumerate(finished))
-    assert "There are no failed questions. Nothing to do." in await _replay("--failed", "--yes")
+    assert "There are no failed questions. Nothing to do." in await replay("--failed", "--yes")
 
 
 async def test_who_looks_after_that_is_told_of_the_answer_and_not_of_the_failure() -> None:
     row = await ask(uuid.uuid4(), "scene:rejected")
     async with working():
-        assert (await _finished(row)).status == Status.FAILED
+        assert (await finished(row)).status == Status.FAILED
         async with asyncio.timeout(10):
             while (await runs.log().snapshot(row.message_id)).end is None:
                 await asyncio.sleep(0.02)
     await ChatMessage.objects.filter(pk=row.pk).aupdate(message="now it works")
-    await _replay("--failed", "--yes")
+    await replay("--failed", "--yes")
     assert await runs.log().info(row.message_id) is None
     async with working():
-        await _finished(row)
+        await finished(row)
         *_, end = [event async for event in runs.log().read(row.message_id)]
     assert isinstance(end, runs.End)
     assert end.outcome == Status.ANSWERED
@@ -130,8 +97,8 @@ async def test_who_looks_after_that_is_told_of_the_answer_and_not_of_the_failure
 async def test_since_and_limit_choose_the_oldest_of_the_newer_ones() -> None:
     old = await _failed(ago=timedelta(hours=3))
     new = [await _failed(ago=timedelta(minutes=minutes)) for minutes in (50, 40, 30)]
-    assert "1 failed questions" in await _replay("--failed", "--since", "35m")
-    assert "Asked again: 2." in await _replay("--failed", "--since", "2h", "--limit", "2", "--yes")
+    assert "1 failed questions" in await replay("--failed", "--since", "35m")
+    assert "Asked again: 2." in await replay("--failed", "--since", "2h", "--limit", "2", "--yes")
     failed = ChatMessage.objects.filter(status=Status.FAILED).values_list("message_id", flat=True)
     assert {pk async for pk in failed} == {old.pk, new[2].pk}
 
@@ -151,28 +118,23 @@ async def test_with_redis_away_nothing_is_asked_again(settings: Settings) -> Non
     row = await _failed()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     with pytest.raises(CommandError, match="Redis cannot be reached"):
-        await _replay("--failed", "--yes")
+        await replay("--failed", "--yes")
     assert (await ChatMessage.objects.aget(pk=row.pk)).status == Status.FAILED
 
 
 # Groups
 
 
-def _positions(group: str) -> list[positions.Position]:
-    with positions.bystander(group) as consumer:
-        return positions.of(consumer, replaying.GROUPS[group])
-
-
 async def _commit(group: str) -> int:
     """Return the sum of what a group has committed."""
-    return sum(each.committed or 0 for each in await asyncio.to_thread(_positions, group))
+    return sum(each.committed or 0 for each in await asyncio.to_thread(positions_of, group))
 
 
 async def test_a_reset_is_shown_partition_by_partition_before_it_is_done() -> None:
     await _answered(8)
     before = await _commit(ANSWER)
     assert before == 8
-    said = await _replay("--group", ANSWER, "--to-earliest")
+    said = await replay("--group", ANSWER, "--to-earliest")
     assert said.count(" again\n") == 6
     assert "6 partitions of chatbot-questions will be read anew by chatbot-answer." in said
     assert "Nothing was changed." in said
@@ -182,7 +144,7 @@ async def test_a_reset_is_shown_partition_by_partition_before_it_is_done() -> No
 @pytest.mark.parametrize("group", [ANSWER, PERSIST])
 async def test_what_is_read_again_is_answered_and_stored_no_second_time(group: str) -> None:
     rows = await _answered(8)
-    assert "Done." in await _replay("--group", group, "--to-earliest", "--yes")
+    assert "Done." in await replay("--group", group, "--to-earliest", "--yes")
     assert await _commit(group) == 0
     later = await _answered(1)
     async with working():
@@ -203,24 +165,24 @@ async def test_what_a_reset_leaves_out_is_sent_again_by_the_sweep(settings: Sett
         async with asyncio.timeout(20):
             while await OutboxEntry.objects.filter(sent_at=None).aexists():
                 await asyncio.sleep(0.05)
-    said = await _replay("--group", ANSWER, "--to-latest", "--yes")
+    said = await replay("--group", ANSWER, "--to-latest", "--yes")
     assert "1 left out" in said
     async with working():
-        assert (await _finished(row)).status == Status.ANSWERED
+        assert (await finished(row)).status == Status.ANSWERED
 
 
 async def test_one_partition_can_be_set_to_an_offset_within_what_is_there() -> None:
     await _answered(12)
-    at = {each.partition: each for each in await asyncio.to_thread(_positions, ANSWER)}
+    at = {each.partition: each for each in await asyncio.to_thread(positions_of, ANSWER)}
     chosen = max(at.values(), key=lambda each: each.high)
-    await _replay("--group", ANSWER, "--to-offset", "1", "--partition", str(chosen.partition), "--yes")
-    after = {each.partition: each.committed for each in await asyncio.to_thread(_positions, ANSWER)}
+    await replay("--group", ANSWER, "--to-offset", "1", "--partition", str(chosen.partition), "--yes")
+    after = {each.partition: each.committed for each in await asyncio.to_thread(positions_of, ANSWER)}
     assert after.pop(chosen.partition) == 1
     assert all(committed == at[number].committed for number, committed in after.items())
-    await _replay("--group", ANSWER, "--to-offset", "1000000", "--partition", str(chosen.partition), "--yes")
-    assert (await asyncio.to_thread(_positions, ANSWER))[chosen.partition].committed == chosen.high
+    await replay("--group", ANSWER, "--to-offset", "1000000", "--partition", str(chosen.partition), "--yes")
+    assert (await asyncio.to_thread(positions_of, ANSWER))[chosen.partition].committed == chosen.high
     with pytest.raises(CommandError, match="no such partition"):
-        await _replay("--group", ANSWER, "--to-earliest", "--partition", "77")
+        await replay("--group", ANSWER, "--to-earliest", "--partition", "77")
 
 
 async def test_a_reset_to_a_time_reads_what_came_since_then() -> None:
@@ -232,9 +194,9 @@ async def test_a_reset_to_a_time_reads_what_came_since_then() -> None:
     visitor = uuid.uuid4()
     async with working():
         for number in range(3):
-            await _finished(await ask(visitor, f"later {number}"))
-    await _replay("--group", ANSWER, "--to-time", between.isoformat(), "--yes")
-    found = await asyncio.to_thread(_positions, ANSWER)
+            await finished(await ask(visitor, f"later {number}"))
+    await replay("--group", ANSWER, "--to-time", between.isoformat(), "--yes")
+    found = await asyncio.to_thread(positions_of, ANSWER)
     again = [each.high - (each.committed or 0) for each in found]
     if ON_APACHE_KAFKA:
         assert sorted(again) == [0, 0, 0, 0, 0, 3]
@@ -248,116 +210,16 @@ async def test_a_group_with_live_members_is_not_reset() -> None:
     async with working("answer") as worker:
         row = await ask(uuid.uuid4(), "is it a member yet?")
         async with working("relay"):
-            await _until(row, lambda found: found.status != Status.QUEUED)
+            await until(row, lambda found: found.status != Status.QUEUED)
         before = await _commit(ANSWER)
         with pytest.raises(CommandError, match="has live members"):
-            await _replay("--group", ANSWER, "--to-earliest", "--yes")
+            await replay("--group", ANSWER, "--to-earliest", "--yes")
         # Also where somebody joins after we have looked.
         moves = await asyncio.to_thread(replaying.plan_reset, ANSWER, replaying.to_earliest)
         with pytest.raises(replaying.GroupIsAtWork):
             await asyncio.to_thread(replaying.reset, ANSWER, moves)
         assert await _commit(ANSWER) >= before
         worker.stop()
-
-
-# Dead letters
-
-
-async def _publish(value: bytes, headers: dict[str, str | bytes | None], topic: str = topics.QUESTIONS) -> None:
-    async with Publisher() as publisher:
-        await publisher.send(topic, key=b"key", value=value, headers=headers)
-
-
-async def _letters(count: int) -> list[letters.Letter]:
-    """Return the dead letters that were not sent back, once there are so many."""
-    async with asyncio.timeout(30):
-        while len(found := await asyncio.to_thread(letters.unsent)) < count:
-            await asyncio.sleep(0.1)
-    return found
-
-
-async def test_a_dead_letter_has_the_original_bytes_and_headers_and_one_role_buries_it() -> None:
-    async with working():
-        await _publish(b"\x00\xffnot json", {"message_id": b"\xfe\xff", "own": "kept"})
-        await _letters(1)
-        # Whoever would bury it as well has had it by now.
-        await asyncio.sleep(1)
-        (letter,) = await _letters(1)
-    assert (letter.message.value(), letter.message.key(), letter.topic) == (
-        b"\x00\xffnot json",
-        b"key",
-        topics.QUESTIONS,
-    )
-    headers = failures.headers_of(letter.message)
-    assert (headers["message_id"], headers["own"]) == (b"\xfe\xff", b"kept")
-    assert failures.original(headers) == {"message_id": b"\xfe\xff", "own": b"kept"}
-    assert letter.reason.startswith("UnreadableMessage: question: ")
-    said = await _replay("--dead-letters")
-    assert re.search(r"10  chatbot-questions +UnreadableMessage: question: ", said)
-    assert "not json" not in said
-    assert "Nothing was changed." in said
-
-
-async def test_a_question_in_a_newer_version_fails_visibly_and_is_answered_once_readers_know_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    row = await ask(uuid.uuid4(), "hello from the future")
-    entry = await OutboxEntry.objects.aget()
-    value = json.dumps(json.loads(entry.value) | {"version": 2, "mood": "good"}).encode()
-    await OutboxEntry.objects.filter(pk=entry.pk).aupdate(value=value)
-    async with working():
-        failed = await _finished(row)
-    assert (failed.status, failed.error, failed.attempts) == (Status.FAILED, failures.UNREADABLE, 0)
-    monkeypatch.setattr(Question, "newest_version", 2)
-    assert "Sent back: 1." in await _replay("--dead-letters", "--yes")
-    async with working():
-        found = await _finished(row)
-    assert found.status == Status.ANSWERED
-    assert "hello from the future" in found.response
-    assert "There are no dead letters" in await _replay("--dead-letters")
-
-
-async def test_what_still_cannot_be_read_is_buried_once_more_with_its_own_headers() -> None:
-    async with working():
-        await _publish(b"bad", {"message_id": "7"})
-        (first,) = await _letters(1)
-    await _replay("--dead-letters", "--yes")
-    assert await asyncio.to_thread(letters.unsent) == []
-    async with working():
-        (second,) = await _letters(1)
-    assert (second.partition, second.offset) != (first.partition, first.offset)
-    assert second.message.value() == b"bad"
-    assert failures.original(failures.headers_of(second.message)) == {"message_id": b"7"}
-    assert second.message.headers() != first.message.headers()
-
-
-async def test_a_letter_that_is_not_from_here_goes_nowhere() -> None:
-    await asyncio.to_thread(topics.ensure)
-    await _publish(b"x", {"dead_topic": "somebody-elses"}, topics.DEAD_LETTERS)
-    await _publish(b"y", {"dead_topic": topics.ANSWERS}, topics.DEAD_LETTERS)
-    assert "nowhere" in await _replay("--dead-letters")
-    assert "Sent back: 1." in await _replay("--dead-letters", "--yes")
-    ends = await asyncio.to_thread(_positions, PERSIST)
-    assert sum(each.high for each in ends) == 1
-    assert await asyncio.to_thread(letters.unsent) == []
-
-
-async def test_letters_are_dismissed_without_being_sent() -> None:
-    await asyncio.to_thread(topics.ensure)
-    await _publish(b"x", {"dead_topic": topics.ANSWERS}, topics.DEAD_LETTERS)
-    assert "1 dead letters will be sent nowhere" in await _replay("--dead-letters", "--dismiss")
-    assert "Dismissed: 1." in await _replay("--dead-letters", "--dismiss", "--yes")
-    assert sum(each.high for each in await asyncio.to_thread(_positions, PERSIST)) == 0
-    assert await asyncio.to_thread(letters.unsent) == []
-
-
-async def test_so_many_letters_as_wanted_are_sent_back() -> None:
-    await asyncio.to_thread(topics.ensure)
-    for number in range(5):
-        await _publish(b"%d" % number, {"dead_topic": topics.ANSWERS}, topics.DEAD_LETTERS)
-    assert "Sent back: 2." in await _replay("--dead-letters", "--limit", "2", "--yes")
-    left = [letter.message.value() for letter in await asyncio.to_thread(letters.unsent)]
-    assert left == [b"2", b"3", b"4"]
 
 
 # The command
@@ -385,7 +247,7 @@ async def test_so_many_letters_as_wanted_are_sent_back() -> None:
 )
 async def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(CommandError, match=re.escape(said)):
-        await _replay(*arguments)
+        await replay(*arguments)
 
 
 @pytest.mark.parametrize(("typed", "status"), [("y", Status.QUEUED), ("", Status.FAILED), ("no", Status.FAILED)])
@@ -396,11 +258,11 @@ async def test_on_a_terminal_one_is_asked(monkeypatch: pytest.MonkeyPatch, typed
 
     row = await _failed()
     monkeypatch.setattr("sys.stdin", Terminal(f"{typed}\n"))
-    await _replay("--failed")
+    await replay("--failed")
     assert (await ChatMessage.objects.aget(pk=row.pk)).status == status
 
 
 async def test_with_kafka_away_the_command_says_so(settings: Settings) -> None:
     settings.KAFKA_BOOTSTRAP_SERVERS = "127.0.0.1:1"
     with pytest.raises(CommandError, match="Kafka cannot be reached"):
-        await _replay("--group", ANSWER, "--to-earliest")
+        await replay("--group", ANSWER, "--to-earliest")

@@ -2,36 +2,24 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
-from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from config import operations
 from config.embedded.ports import any_free
 from config.observability import looking
-from kafka_chat import letter_views, letters, positions, topics
+from kafka_chat import letters, positions, topics
 from kafka_chat.clients import Publisher
 from tests.operators import operator_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_anew")]
 
 SETTLE = "/admin/operations/dead-letters/settle/"
-
-
-@pytest.fixture(autouse=True)
-def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask the servers each time, for as long as it takes on a busy machine."""
-    monkeypatch.setattr(operations, "PATIENCE", 20.0)
-    monkeypatch.setattr(letter_views, "FRESH", 0.0)
-    monkeypatch.setattr(looking, "PATIENCE", 30.0)
-    yield
-    connections.close_all()
 
 
 async def _bury(*origins: str) -> None:

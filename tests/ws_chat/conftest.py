@@ -10,6 +10,7 @@ from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db.backends.utils import CursorWrapper
 
+from config.redis import client
 from config.visitors import COOKIE, VisitorScope, make_cookie
 from llm import runs
 from tests.llm.attentive import fresh, model
@@ -57,7 +58,12 @@ class Socket(WebsocketCommunicator):
 
 @pytest.fixture(autouse=True)
 async def finished() -> AsyncIterator[None]:
-    """End what a process goes on with when its sockets are closed."""
+    """End what a process goes on with when its sockets are closed.
+
+    A server that an earlier test killed may have stored a row without taking its run off the register: the next one
+    would store it once more, in the database that was emptied in between.
+    """
+    await client().delete("ws:begun", "ws:ended")
     yield
     await generations().shut_down()
     await sweeping.aclose()
