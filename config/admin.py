@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -60,5 +61,5 @@ class MomentWidget(AdminSplitDateTime):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(attrs)
-        for widget, name in zip(self.widgets, ("Day", "Time"), strict=True):
+        for widget, name in zip(self.widgets, (_("Day"), _("Time")), strict=True):
             widget.attrs["aria-label"] = name

@@ -21,7 +21,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_safe
 
 from config import database, patience
@@ -39,13 +39,17 @@ PANELS: tuple[Panel, ...] = tuple(sorted((*kafka_panels.PANELS, *llm_panels.PANE
 
 # Pages that have a list of their own: name, permission, address.
 _ELSEWHERE = (
-    ("Questions", "kafka_chat.view_chatmessage", "admin:kafka_chat_chatmessage_changelist"),
-    ("Dead letters", "kafka_chat.view_chatmessage", "dead-letters"),
-    ("Outbox", "kafka_chat.view_outboxentry", "admin:kafka_chat_outboxentry_changelist"),
-    ("WebSocket runs", "ws_chat.view_chatmessage", "admin:ws_chat_chatmessage_changelist"),
-    ("Model calls", "llm.view_call", "admin:llm_call_changelist"),
-    ("Prices", "llm.view_price", "admin:llm_price_changelist"),
-    ("Audit log of the data agent", "data_agent.view_auditevent", "admin:data_agent_auditevent_changelist"),
+    (gettext_noop("Questions"), "kafka_chat.view_chatmessage", "admin:kafka_chat_chatmessage_changelist"),
+    (gettext_noop("Dead letters"), "kafka_chat.view_chatmessage", "dead-letters"),
+    (gettext_noop("Outbox"), "kafka_chat.view_outboxentry", "admin:kafka_chat_outboxentry_changelist"),
+    (gettext_noop("WebSocket runs"), "ws_chat.view_chatmessage", "admin:ws_chat_chatmessage_changelist"),
+    (gettext_noop("Model calls"), "llm.view_call", "admin:llm_call_changelist"),
+    (gettext_noop("Prices"), "llm.view_price", "admin:llm_price_changelist"),
+    (
+        gettext_noop("Audit log of the data agent"),
+        "data_agent.view_auditevent",
+        "admin:data_agent_auditevent_changelist",
+    ),
 )
 
 
@@ -107,9 +111,11 @@ def home(request: HttpRequest) -> TemplateResponse:
         panel.begin()
     context = {
         **admin.site.each_context(request),
-        "title": "Operations",
+        "title": gettext("Operations"),
         "panels": [_Shown(panel, _look(panel)) for panel in panels],
-        "elsewhere": [(name, reverse(to)) for name, permission, to in _ELSEWHERE if request.user.has_perm(permission)],
+        "elsewhere": [
+            (gettext(name), reverse(to)) for name, permission, to in _ELSEWHERE if request.user.has_perm(permission)
+        ],
         "now": timezone.now(),
     }
     return TemplateResponse(request, "admin/operations/home.html", context)

@@ -14,7 +14,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """A part of the page, for those who have a permission.
+    """A part of the page, for those who have a permission. Its texts are marked, and translated where they are shown.
 
     `look` returns what the template shows, None where its server does not answer; errors of PostgreSQL mean the same.
     It may ask PostgreSQL. Who asks another server sees to it that nobody waits long, and has `begin` ask it before all

@@ -5,6 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from django.utils.translation import gettext
+
+from config import texts
+
 # More bars than this cannot be told apart on a phone.
 DAYS = 92
 # The drawing's own units; the page stretches it.
@@ -60,10 +64,20 @@ def per_day(title: str, values: Mapping[date, float], text: Callable[[float], st
     for number, day in enumerate(days):
         value = values.get(day, 0)
         height = _HEIGHT * value / top
-        bars.append(Bar(f"{number + _GAP:.1f}", f"{_HEIGHT - height:.2f}", f"{height:.2f}", f"{day}: {text(value)}"))
+        bars.append(
+            Bar(f"{number + _GAP:.1f}", f"{_HEIGHT - height:.2f}", f"{height:.2f}", f"{texts.day(day)}: {text(value)}")
+        )
     return Plot(
         title=title,
-        sentence=f"{title} from {first} to {last}: {text(total)} in all, at most {text(values[highest])} ({highest}).",
+        sentence=gettext("%(title)s from %(first)s to %(last)s: %(total)s in all, at most %(most)s (%(day)s).")
+        % {
+            "title": title,
+            "first": texts.day(first),
+            "last": texts.day(last),
+            "total": text(total),
+            "most": text(values[highest]),
+            "day": texts.day(highest),
+        },
         width=len(days),
         bars=bars,
         bar_width=_BAR,

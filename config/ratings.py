@@ -4,21 +4,24 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class Rating(models.TextChoices):
     """What a visitor thinks of an answer."""
 
-    UP = "up"
-    DOWN = "down"
+    UP = "up", _("Up")
+    DOWN = "down", _("Down")
 
 
 class Rated(models.Model):
     """A row with an answer that its visitor may rate."""
 
-    rating = models.CharField(max_length=4, choices=Rating, blank=True, help_text="What the visitor thinks of it.")
-    comment = models.TextField(blank=True, help_text="What the visitor says about it.")
-    rated_at = models.DateTimeField(null=True)
+    rating = models.CharField(
+        _("rating"), max_length=4, choices=Rating, blank=True, help_text=_("What the visitor thinks of it.")
+    )
+    comment = models.TextField(_("comment"), blank=True, help_text=_("What the visitor says about it."))
+    rated_at = models.DateTimeField(_("rated at"), null=True)
 
     class Meta:
         abstract = True

@@ -1,6 +1,7 @@
 """The data agent's Django application."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class DataAgentConfig(AppConfig):
@@ -8,7 +9,7 @@ class DataAgentConfig(AppConfig):
 
     name = "data_agent"
     label = "data_agent"
-    verbose_name = "Data agent"
+    verbose_name = _("Data agent")
 
     def ready(self) -> None:
         """Register the check of the database roles."""

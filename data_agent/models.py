@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -97,13 +98,17 @@ class AnalyticsProductSpec(models.Model):
 class Session(models.Model):
     """A conversation of one analyst with the agent."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_sessions")
-    title = models.TextField(db_comment="The first question, shortened.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_sessions", verbose_name=_("owner")
+    )
+    title = models.TextField(_("title"), db_comment="The first question, shortened.")
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "da_session"
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
         ordering = ("-created_at", "-id")
         permissions = (
             ("use_data_agent", "Can ask the data agent and run the queries it proposes"),
@@ -118,16 +123,20 @@ class Session(models.Model):
 class Share(models.Model):
     """Another analyst who may read a conversation, until its owner takes that back."""
 
-    session = models.ForeignKey(Session, models.CASCADE, related_name="shares")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_shares")
-    created_at = models.DateTimeField(auto_now_add=True)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="shares", verbose_name=_("session"))
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="data_agent_shares", verbose_name=_("person")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "da_share"
+        verbose_name = _("share")
+        verbose_name_plural = _("shares")
         constraints = (models.UniqueConstraint(fields=("session", "person"), name="da_share_once"),)
 
     def __str__(self) -> str:
-        return f"{self.session_id} with {self.person_id}"
+        return gettext("%(session)s with %(person)s") % {"session": self.session_id, "person": self.person_id}
 
 
 class State(models.TextChoices):
@@ -155,56 +164,81 @@ class State(models.TextChoices):
 class Step(models.Model):
     """A question, the query proposed for it, the decision, and what came out."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7)
-    session = models.ForeignKey(Session, models.CASCADE, related_name="steps")
-    number = models.PositiveIntegerField(db_comment="Position in the session, from 1.")
-    thread = models.UUIDField(db_index=True, db_comment="The first step of the same question.")
-    part = models.PositiveSmallIntegerField(default=1, db_comment="Position within the question, from 1.")
-    state = models.CharField(max_length=16, choices=State)
-    question = models.TextField()
-    clarification = models.TextField(blank=True, default="", db_comment="What the model asks the person.")
-    reply = models.TextField(blank=True, default="", db_comment="What the person replied.")
-
-    sql = models.TextField(blank=True, default="", db_comment="The exact text that is shown, approved and run.")
-    proposed_to = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_comment="Who alone may approve it."
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="steps", verbose_name=_("session"))
+    number = models.PositiveIntegerField(_("number"), db_comment="Position in the session, from 1.")
+    thread = models.UUIDField(_("thread"), db_index=True, db_comment="The first step of the same question.")
+    part = models.PositiveSmallIntegerField(_("part"), default=1, db_comment="Position within the question, from 1.")
+    state = models.CharField(_("state"), max_length=16, choices=State)
+    question = models.TextField(_("question"))
+    clarification = models.TextField(
+        _("clarification"), blank=True, default="", db_comment="What the model asks the person."
     )
-    sql_sha256 = models.CharField(max_length=64, blank=True, default="", db_comment="SHA-256 of sql in UTF-8.")
-    policy_version = models.CharField(max_length=64, blank=True, default="")
-    expires_at = models.DateTimeField(null=True, blank=True, db_comment="After this it cannot be approved any more.")
-    explanation = models.TextField(blank=True, default="", db_comment="The query in plain words.")
-    source = models.CharField(max_length=16, default="model", db_comment="model, verified or edited.")
-    note = models.TextField(blank=True, default="", db_comment="Why this is not the model's own query.")
-    verdict = models.JSONField(default=dict, db_comment="The guard's verdict: tables, columns, reasons, warnings.")
-    estimated_rows = models.BigIntegerField(null=True, blank=True, db_comment="PostgreSQL's estimate.")
-    estimated_cost = models.FloatField(null=True, blank=True, db_comment="As PostgreSQL's planner counts it.")
-    provider = models.CharField(max_length=32, blank=True, default="")
-    model = models.CharField(max_length=128, blank=True, default="")
-    fallback = models.BooleanField(default=False)
+    reply = models.TextField(_("reply"), blank=True, default="", db_comment="What the person replied.")
 
-    reason = models.TextField(blank=True, default="", db_comment="What the person said on rejecting it.")
-    columns = models.JSONField(default=list, db_comment="Names and types of the result's columns.")
-    rows = models.JSONField(default=list, db_comment="The result, at most 1,000 rows and 1 MB.")
-    bytes = models.PositiveIntegerField(default=0, db_comment="Size of the rows as texts in UTF-8.")
-    personal = models.BooleanField(default=False, db_comment="Whether the rows hold personal data as it is, unmasked.")
-    cut = models.BooleanField(default=False, db_comment="Whether the result was longer than what is kept.")
-    duration_ms = models.PositiveIntegerField(null=True, blank=True)
-    answer = models.TextField(blank=True, default="")
-    answer_source = models.CharField(max_length=16, blank=True, default="", db_comment="model or rule.")
-    numbers = models.JSONField(default=list, db_comment="Where each number of the answer comes from.")
-    error = models.TextField(blank=True, default="")
+    sql = models.TextField(
+        _("SQL"), blank=True, default="", db_comment="The exact text that is shown, approved and run."
+    )
+    proposed_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="+",
+        db_comment="Who alone may approve it.",
+        verbose_name=_("proposed to"),
+    )
+    sql_sha256 = models.CharField(
+        _("SHA-256 of the SQL"), max_length=64, blank=True, default="", db_comment="SHA-256 of sql in UTF-8."
+    )
+    policy_version = models.CharField(_("policy version"), max_length=64, blank=True, default="")
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, db_comment="After this it cannot be approved any more."
+    )
+    explanation = models.TextField(_("explanation"), blank=True, default="", db_comment="The query in plain words.")
+    source = models.CharField(_("source"), max_length=16, default="model", db_comment="model, verified or edited.")
+    note = models.TextField(_("note"), blank=True, default="", db_comment="Why this is not the model's own query.")
+    verdict = models.JSONField(
+        _("verdict"), default=dict, db_comment="The guard's verdict: tables, columns, reasons, warnings."
+    )
+    estimated_rows = models.BigIntegerField(
+        _("estimated rows"), null=True, blank=True, db_comment="PostgreSQL's estimate."
+    )
+    estimated_cost = models.FloatField(
+        _("estimated cost"), null=True, blank=True, db_comment="As PostgreSQL's planner counts it."
+    )
+    provider = models.CharField(_("provider"), max_length=32, blank=True, default="")
+    model = models.CharField(_("model"), max_length=128, blank=True, default="")
+    fallback = models.BooleanField(_("fallback"), default=False)
+
+    reason = models.TextField(_("reason"), blank=True, default="", db_comment="What the person said on rejecting it.")
+    columns = models.JSONField(_("columns"), default=list, db_comment="Names and types of the result's columns.")
+    rows = models.JSONField(_("rows"), default=list, db_comment="The result, at most 1,000 rows and 1 MB.")
+    bytes = models.PositiveIntegerField(_("bytes"), default=0, db_comment="Size of the rows as texts in UTF-8.")
+    personal = models.BooleanField(
+        _("personal"), default=False, db_comment="Whether the rows hold personal data as it is, unmasked."
+    )
+    cut = models.BooleanField(_("cut"), default=False, db_comment="Whether the result was longer than what is kept.")
+    duration_ms = models.PositiveIntegerField(_("duration, ms"), null=True, blank=True)
+    answer = models.TextField(_("answer"), blank=True, default="")
+    answer_source = models.CharField(
+        _("answer source"), max_length=16, blank=True, default="", db_comment="model or rule."
+    )
+    numbers = models.JSONField(_("numbers"), default=list, db_comment="Where each number of the answer comes from.")
+    error = models.TextField(_("error"), blank=True, default="")
     said = models.JSONField(
+        _("said"),
         null=True,
         blank=True,
         db_comment="How note, error, reasons and warnings were made, to say them in other languages.",
     )
 
-    created_at = models.DateTimeField(auto_now_add=True)
-    decided_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
 
     class Meta:
         db_table = "da_step"
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
         ordering = ("number",)
         constraints = (models.UniqueConstraint(fields=("session", "number"), name="da_step_number"),)
 
@@ -215,15 +249,21 @@ class Step(models.Model):
 class VerifiedQuestion(models.Model):
     """A question whose SQL staff marked as right; what ships with the project is in a file beside this module."""
 
-    question = models.TextField(unique=True)
-    sql = models.TextField(db_comment="As it was approved and run.")
-    explanation = models.TextField(blank=True, default="")
-    step = models.ForeignKey(Step, models.SET_NULL, null=True, blank=True, related_name="verified_questions")
-    verified_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    question = models.TextField(_("question"), unique=True)
+    sql = models.TextField(_("SQL"), db_comment="As it was approved and run.")
+    explanation = models.TextField(_("explanation"), blank=True, default="")
+    step = models.ForeignKey(
+        Step, models.SET_NULL, null=True, blank=True, related_name="verified_questions", verbose_name=_("step")
+    )
+    verified_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("verified by")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "da_verified_question"
+        verbose_name = _("verified question")
+        verbose_name_plural = _("verified questions")
         ordering = ("question",)
 
     def __str__(self) -> str:
@@ -237,30 +277,31 @@ class AuditEvent(models.Model):
     TRUNCATE. It refers to other rows by value, so that it outlives them.
     """
 
-    id = models.BigAutoField(primary_key=True)
-    at = models.DateTimeField()
-    kind = models.TextField()
-    session_id = models.UUIDField(null=True)
-    step_id = models.UUIDField(null=True)
-    person = models.TextField()
-    address = models.TextField()
-    question = models.TextField()
-    sql = models.TextField()
-    fingerprint = models.TextField()
-    verdict = models.JSONField()
-    cost = models.FloatField(null=True)
-    rows = models.BigIntegerField(null=True)
-    bytes = models.BigIntegerField(null=True)
-    duration_ms = models.BigIntegerField(null=True)
-    error = models.TextField()
-    previous_hash = models.TextField()
-    hash = models.TextField()
+    id = models.BigAutoField(_("id"), primary_key=True)
+    at = models.DateTimeField(_("at"))
+    kind = models.TextField(_("kind"))
+    session_id = models.UUIDField(_("session id"), null=True)
+    step_id = models.UUIDField(_("step id"), null=True)
+    person = models.TextField(_("person"))
+    address = models.TextField(_("address"))
+    question = models.TextField(_("question"))
+    sql = models.TextField(_("SQL"))
+    fingerprint = models.TextField(_("fingerprint"))
+    verdict = models.JSONField(_("verdict"))
+    cost = models.FloatField(_("cost"), null=True)
+    rows = models.BigIntegerField(_("rows"), null=True)
+    bytes = models.BigIntegerField(_("bytes"), null=True)
+    duration_ms = models.BigIntegerField(_("duration, ms"), null=True)
+    error = models.TextField(_("error"))
+    previous_hash = models.TextField(_("previous hash"))
+    hash = models.TextField(_("hash"))
 
     class Meta:
         db_table = "da_audit_event"
         managed = False
         ordering = ("-id",)
-        verbose_name = "audit event"
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
 
     def __str__(self) -> str:
         return f"{self.id} {self.kind}"
@@ -272,20 +313,21 @@ class AuditCheckpoint(models.Model):
     Made by SQL in the migration, for the same reasons.
     """
 
-    id = models.BigAutoField(primary_key=True)
-    at = models.DateTimeField()
-    last_id = models.BigIntegerField()
-    last_hash = models.TextField()
-    removed = models.BigIntegerField()
-    previous_signature = models.TextField()
-    key_id = models.TextField()
-    signature = models.TextField()
+    id = models.BigAutoField(_("id"), primary_key=True)
+    at = models.DateTimeField(_("at"))
+    last_id = models.BigIntegerField(_("last id"))
+    last_hash = models.TextField(_("last hash"))
+    removed = models.BigIntegerField(_("removed"))
+    previous_signature = models.TextField(_("previous signature"))
+    key_id = models.TextField(_("key id"))
+    signature = models.TextField(_("signature"))
 
     class Meta:
         db_table = "da_audit_checkpoint"
         managed = False
         ordering = ("-id",)
-        verbose_name = "audit checkpoint"
+        verbose_name = _("audit checkpoint")
+        verbose_name_plural = _("audit checkpoints")
 
     def __str__(self) -> str:
-        return f"{self.id}: up to {self.last_id}"
+        return gettext("%(id)s: up to %(last)s") % {"id": self.id, "last": self.last_id}

@@ -7,8 +7,12 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from config import texts
 from config.admin import IdSearch, ReadOnlyAdmin
+from config.texts import written
 from kafka_chat import asking_again, daily
 from kafka_chat.models import ChatMessage, OutboxEntry
 
@@ -31,16 +35,16 @@ class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("status", "message", "response", "error", "category", "language", "categorised_by")}),
         (
-            "When",
+            _("When"),
             {"fields": ("created_at", "picked_up_at", "first_token_at", "answered_at", "attempts", "lease_until")},
         ),
-        ("Rated", {"fields": ("rating", "comment", "rated_at")}),
-        ("By whom", {"fields": ("provider", "model", "fallback", "prompt_tokens", "completion_tokens")}),
-        ("Known as", {"fields": ("message_id", "session_id", "trace_id", "idempotency_key")}),
+        (_("Rated"), {"fields": ("rating", "comment", "rated_at")}),
+        (_("By whom"), {"fields": ("provider", "model", "fallback", "prompt_tokens", "completion_tokens")}),
+        (_("Known as"), {"fields": ("message_id", "session_id", "trace_id", "idempotency_key")}),
     )
     id_fields = ("message_id", "trace_id")
     search_fields = ("message", "comment")
-    search_help_text = "The id of a message or a trace, or words of the question or the comment."
+    search_help_text = _("The id of a message or a trace, or words of the question or the comment.")
     # The primary key is in the order of time.
     ordering = ("-message_id",)
     list_per_page = 50
@@ -50,32 +54,34 @@ class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     class Media:
         css: ClassVar = {"all": ("css/calls.css", "css/operations.css")}
 
-    @admin.display(description="asked, UTC", ordering="created_at")
+    @admin.display(description=_("asked, UTC"), ordering="created_at")
     def asked(self, row: ChatMessage) -> str:
         """Show when, to the second."""
-        return f"{row.created_at:%Y-%m-%d %H:%M:%S}"
+        return texts.moment(row.created_at)
 
-    @admin.display(description="question")
+    @admin.display(description=_("question"))
     def question(self, row: ChatMessage) -> str:
         """Show the beginning of it."""
         return Truncator(row.message).chars(_EXCERPT)
 
-    @admin.display(description="took")
+    @admin.display(description=_("took"))
     def seconds(self, row: ChatMessage) -> str:
         """Show how long the answer took."""
-        return "" if row.answered_at is None else f"{(row.answered_at - row.created_at).total_seconds():,.1f} s"
+        if row.answered_at is None:
+            return ""
+        return f"{written((row.answered_at - row.created_at).total_seconds(), 1)} s"
 
-    @admin.display(description="failed with")
+    @admin.display(description=_("failed with"))
     def failed_with(self, row: ChatMessage) -> str:
         """Show the beginning of what the visitor was told."""
-        return Truncator(row.error).chars(_EXCERPT)
+        return Truncator(gettext(row.error)).chars(_EXCERPT) if row.error else ""
 
-    @admin.display(description="comment")
+    @admin.display(description=_("comment"))
     def remark(self, row: ChatMessage) -> str:
         """Show the beginning of what the visitor said about the answer."""
         return Truncator(row.comment).chars(_EXCERPT)
 
-    @admin.action(description="Ask the selected questions again", permissions=["ask_again"])
+    @admin.action(description=_("Ask the selected questions again"), permissions=["ask_again"])
     def ask_again(self, request: HttpRequest, rows: QuerySet[ChatMessage]) -> HttpResponse | None:
         """Show what would happen, and do it after a yes."""
         return asking_again.ask_again(request, rows, {"opts": self.opts})

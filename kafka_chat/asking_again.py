@@ -10,6 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
 from redis.exceptions import RedisError
 
 from kafka_chat import replaying
@@ -26,11 +27,16 @@ def ask_again(request: HttpRequest, chosen: QuerySet[ChatMessage], context: dict
     """Return the page that asks whether to do it; None where that was answered, or there is nothing to do."""
     failed = list(chosen.filter(status=Status.FAILED).order_by("message_id")[: MOST + 1])
     if not failed:
-        messages.warning(request, "None of the chosen questions has failed. Only failed questions can be asked again.")
+        messages.warning(
+            request, gettext("None of the chosen questions has failed. Only failed questions can be asked again.")
+        )
     elif len(failed) > MOST:
         messages.warning(
             request,
-            f"These are more than {MOST} failed questions. Choose fewer, or run manage.py kafka_replay --failed.",
+            gettext(
+                "These are more than %(most)s failed questions. Choose fewer, or run manage.py kafka_replay --failed."
+            )
+            % {"most": MOST},
         )
     elif "confirmed" in request.POST:
         _do(request, failed)
@@ -41,7 +47,7 @@ def ask_again(request: HttpRequest, chosen: QuerySet[ChatMessage], context: dict
             {
                 **admin.site.each_context(request),
                 **context,
-                "title": "Ask again?",
+                "title": gettext("Ask again?"),
                 "failed": failed,
                 "shown": failed[:_SHOWN],
                 "more": max(0, len(failed) - _SHOWN),
@@ -59,11 +65,14 @@ def _do(request: HttpRequest, failed: list[ChatMessage]) -> None:
     except RedisError:
         messages.error(
             request,
-            f"Redis cannot be reached, and without it visitors would be told of the earlier failure once more. "
-            f"{_number(sum(done))} asked again; try the others when it is back.",
+            gettext(
+                "Redis cannot be reached, and without it visitors would be told of the earlier failure once more. "
+                "%(done)s; try the others when it is back."
+            )
+            % {"done": _number(sum(done))},
         )
     else:
-        messages.success(request, f"{_number(sum(done))} asked again. The workers answer now.")
+        messages.success(request, gettext("%(done)s. The workers answer now.") % {"done": _number(sum(done))})
     again = ChatMessage.objects.filter(pk__in=[row.pk for row in failed]).exclude(status=Status.FAILED)
     LogEntry.objects.log_actions(str(request.user.pk), again, CHANGE, "Asked again.")
     log.info("an operator asked failed questions again", questions=sum(done), operator=request.user.pk)
@@ -75,4 +84,5 @@ async def _ask(ids: list[Any], done: list[int]) -> None:
 
 
 def _number(questions: int) -> str:
-    return "1 question was" if questions == 1 else f"{questions} questions were"
+    said = ngettext("%(count)s question was asked again", "%(count)s questions were asked again", questions)
+    return said % {"count": questions}

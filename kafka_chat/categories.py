@@ -9,20 +9,21 @@ import re
 from collections.abc import Iterable
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy
 
 
 class Category(TextChoices):
     """What a question is about. The order decides where key words of two fit equally well."""
 
-    CODING = "coding", "Coding"
-    DATA = "data", "Data and SQL"
-    PROJECT = "project", "This site"
-    TRANSLATION = "translation", "Translation"
-    WRITING = "writing", "Writing"
-    MATHS = "maths", "Mathematics"
-    GREETING = "greeting", "Greetings and small talk"
-    KNOWLEDGE = "knowledge", "General knowledge"
-    OTHER = "other", "Other"
+    CODING = "coding", gettext_lazy("Coding")
+    DATA = "data", gettext_lazy("Data and SQL")
+    PROJECT = "project", gettext_lazy("This site")
+    TRANSLATION = "translation", gettext_lazy("Translation")
+    WRITING = "writing", gettext_lazy("Writing")
+    MATHS = "maths", gettext_lazy("Mathematics")
+    GREETING = "greeting", gettext_lazy("Greetings and small talk")
+    KNOWLEDGE = "knowledge", gettext_lazy("General knowledge")
+    OTHER = "other", gettext_lazy("Other")
 
 
 # What the model is told about each.

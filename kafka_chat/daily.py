@@ -12,9 +12,11 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
-from config import plots
+from config import plots, texts
 from config.ids import first_id
+from config.texts import written
 from kafka_chat.categories import Category
 from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
 
@@ -23,7 +25,6 @@ DAYS = 30
 # Seconds after which a question that is still open is late.
 LATE = 60.0
 _NONE = "\N{EN DASH}"
-_UNKNOWN = "not known"
 _MOST_VALUES = 50
 
 # Returns the list's address with these filters added to the present ones.
@@ -34,6 +35,10 @@ Link = Callable[[dict[str, str]], str]
 class Line:
     """The questions of a day, or of a language: in all, and those of each category."""
 
+    # What they have in common: a date, or the code of a language.
+    value: Any
+    number: int
+    # Ready to be shown.
     name: str
     link: str
     questions: str
@@ -45,13 +50,14 @@ class Line:
 class DayFilter(admin.SimpleListFilter):
     """Some days, or one: the lines of the counts lead to it."""
 
-    title = "day (UTC)"
+    title = gettext_lazy("day (UTC)")
     parameter_name = "day"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices; a date is one of them where it is chosen."""
         value = self.value()
-        known = [("today", "Today"), ("yesterday", "Yesterday"), ("7", "Last 7 days"), (str(DAYS), f"Last {DAYS} days")]
+        known = [("today", gettext("Today")), ("yesterday", gettext("Yesterday"))]
+        known += [(str(days), gettext("Last %(count)s days") % {"count": days}) for days in (7, DAYS)]
         return known if value is None or value in dict(known) else [*known, (value, value)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
@@ -71,7 +77,11 @@ class _SeenFilter(admin.SimpleListFilter):
         name = str(self.parameter_name)
         rows = within(ChatMessage.objects.all(), str(DAYS)).order_by()
         seen = set(rows.values_list(name, flat=True).distinct()[:_MOST_VALUES]) | {self.value()} - {None}
-        return [(str(value), str(value) or _UNKNOWN) for value in sorted(seen, key=str)]
+        return [(str(value), self.name_of(str(value))) for value in sorted(seen, key=str)]
+
+    def name_of(self, value: str) -> str:
+        """Return what a value is called."""
+        return value or gettext("not known")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
         """Narrow the list."""
@@ -82,42 +92,48 @@ class _SeenFilter(admin.SimpleListFilter):
 class LanguageFilter(_SeenFilter):
     """In which language it was asked."""
 
-    title = parameter_name = "language"
+    title = gettext_lazy("language")
+    parameter_name = "language"
 
 
 class SorterFilter(_SeenFilter):
     """Who sorted it: a provider, or key words."""
 
-    title = "sorted by"
+    title = gettext_lazy("sorted by")
     parameter_name = "categorised_by"
 
 
 class ProviderFilter(_SeenFilter):
     """Who answered."""
 
-    title = parameter_name = "provider"
+    title = gettext_lazy("provider")
+    parameter_name = "provider"
 
 
 class ReasonFilter(_SeenFilter):
     """Why it failed."""
 
-    title = "reason of failure"
+    title = gettext_lazy("reason of failure")
     parameter_name = "error"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the reasons; most questions have none."""
         return [(value, text) for value, text in super().lookups(request, model_admin) if value]
 
+    def name_of(self, value: str) -> str:
+        """Return the sentence, which is stored in English."""
+        return gettext(value) if value else ""
+
 
 class RetriedFilter(admin.SimpleListFilter):
     """Whether more than one worker has begun to answer it."""
 
-    title = "attempts"
+    title = gettext_lazy("attempts")
     parameter_name = "retried"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [("yes", "More than one")]
+        return [("yes", gettext("More than one"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
         """Narrow the list."""
@@ -139,13 +155,12 @@ def summary(rows: QuerySet[ChatMessage], link: Link) -> dict[str, Any]:
     """Return what the template shows of these questions' last days: `days`, `languages`, `plots`. Two queries."""
     rows = within(rows, str(DAYS))
     days = _lines(rows.annotate(day=TruncDate("created_at", tzinfo=UTC)), "day", "day", link)
-    asked = {date.fromisoformat(line.name): int(line.questions.replace(",", "")) for line in days}
-    plot = plots.per_day("Questions per day", asked, lambda number: f"{number:,.0f}")
+    plot = plots.per_day(gettext("Questions per day"), {line.value: line.number for line in days}, written)
     return {
         "categories": [category.label for category in Category],
         "tables": [
-            ("By day", "Day", sorted(days, key=lambda line: line.name, reverse=True)),
-            ("By language", "Language", _lines(rows, "language", "language", link)),
+            (gettext("By day"), gettext("Day"), sorted(days, key=lambda line: line.value, reverse=True)),
+            (gettext("By language"), gettext("Language"), _lines(rows, "language", "language", link)),
         ],
         "plots": [plot] if plot else [],
     }
@@ -169,13 +184,15 @@ def _lines(rows: QuerySet[ChatMessage], field: str, parameter: str, link: Link) 
         count.update({name: group[name] for name in ("number", "answered", "failed")})
     return [
         Line(
-            name=str(value) or _UNKNOWN,
+            value=value,
+            number=count["number"],
+            name=texts.day(value) if isinstance(value, date) else str(value) or gettext("not known"),
             link=link({parameter: str(value)}),
-            questions=f"{count['number']:,}",
-            answered=f"{count['answered']:,}",
-            failed=f"{count['failed']:,}",
+            questions=written(count["number"]),
+            answered=written(count["answered"]),
+            failed=written(count["failed"]),
             categories=[
-                f"{number:,}" if (number := count[f"category {category.value}"]) else _NONE for category in Category
+                written(number) if (number := count[f"category {category.value}"]) else _NONE for category in Category
             ],
         )
         for value, count in sorted(counts.items(), key=lambda item: -item[1]["number"])

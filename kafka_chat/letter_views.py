@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from config.observability.looking import Look
@@ -25,7 +26,10 @@ _SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What is shown of a letter. Texts have no character that a page could not show, or that would change its order."""
+    """What is shown of a letter. Texts have no character that a page could not show, or that would change its order.
+
+    Several operators are shown the same, each in their language. `origin` is empty where it is not known.
+    """
 
     place: str
     buried_at: datetime
@@ -47,7 +51,7 @@ def glance(letter: Letter) -> Glance:
         place=f"{letter.partition}:{letter.offset}",
         buried_at=letter.buried_at,
         key=readable(letter.message.key(), _KEY),
-        origin=f"{origin[0]} {origin[1]}:{origin[2]}" if origin[0] else "not known",
+        origin=f"{origin[0]} {origin[1]}:{origin[2]}" if origin[0] else "",
         reason=readable(letter.reason, 1000),
         size=letter.size,
         preview=readable(value, PREVIEW),
@@ -73,5 +77,5 @@ def page(request: HttpRequest) -> TemplateResponse:
     """Show them, newest first; or that the broker does not answer."""
     found = _newest.found(FRESH)
     newest = found and sorted(found, key=lambda each: each.buried_at, reverse=True)[:MOST]
-    context = {**admin.site.each_context(request), "title": "Dead letters", "letters": newest, "most": MOST}
+    context = {**admin.site.each_context(request), "title": gettext("Dead letters"), "letters": newest, "most": MOST}
     return TemplateResponse(request, "admin/operations/dead_letters.html", context)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TypeVar
 
 from confluent_kafka import Consumer, Message, TopicPartition
+from django.utils.translation import gettext_noop
 
 from kafka_chat import failures, positions, replaying, topics
 from kafka_chat.clients import Publisher
@@ -22,6 +23,8 @@ GROUP = "chatbot-dead-letters"
 # Seconds to wait for the next letter: where all have come that the broker counts, and where some have not.
 _LAST = 0.5
 _PATIENCE = 10.0
+# What is said where there is no reason; in English, and translated where it is shown.
+NO_REASON = gettext_noop("no reason is given")
 # Where a letter may go back to.
 _ORIGINS = (topics.QUESTIONS, topics.ANSWERS)
 
@@ -158,6 +161,4 @@ def _letter(message: Message) -> Letter:
         for name, value in failures.headers_of(message).items()
     }
     topic = headers.get("dead_topic", "")
-    return Letter(
-        message, partition, offset, topic if topic in _ORIGINS else "", headers.get("dead_error", "no reason is given")
-    )
+    return Letter(message, partition, offset, topic if topic in _ORIGINS else "", headers.get("dead_error", NO_REASON))

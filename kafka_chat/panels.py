@@ -6,9 +6,11 @@ from typing import Any
 from django.db.models import Count
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext, gettext_noop
 
 from config.observability.looking import Look
 from config.panels import Panel
+from config.texts import written
 from kafka_chat import backlog, daily, letters, positions, topics
 from kafka_chat.backlog import Standing
 from kafka_chat.models import ChatMessage, Status
@@ -60,7 +62,7 @@ def _asked() -> Mapping[str, Any]:
         "summary": daily.summary(rows, lambda filters: _questions(**filters)),
         "reasons": [
             (
-                reason or "no reason is given",
+                gettext(reason or letters.NO_REASON),
                 number,
                 _questions(day=days, status__exact="failed", error=reason),
             )
@@ -72,12 +74,20 @@ def _asked() -> Mapping[str, Any]:
     }
 
 
+# Of each unit two at least.
+_AGES = (
+    (gettext_noop("%(count)s days"), 86_400),
+    (gettext_noop("%(count)s hours"), 3_600),
+    (gettext_noop("%(count)s min"), 60),
+)
+
+
 def _in_words(seconds: float) -> str:
     """Return an age as people say it."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("min", 60)):
+    for said, size in _AGES:
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return gettext(said) % {"count": written(seconds / size)}
+    return f"{written(seconds)} s"
 
 
 def _questions(**filters: str) -> str:
@@ -86,26 +96,30 @@ def _questions(**filters: str) -> str:
 
 
 _MAY_SEE = "kafka_chat.view_chatmessage"
-_NO_DATABASE = "PostgreSQL does not answer. Questions are refused with 503 until it does; reload this page then."
+_NO_DATABASE = gettext_noop(
+    "PostgreSQL does not answer. Questions are refused with 503 until it does; reload this page then."
+)
 
 PANELS = (
     Panel(
-        title="What waits",
+        title=gettext_noop("What waits"),
         permission=_MAY_SEE,
         template="admin/operations/waiting.html",
         look=_waiting,
         silence=_NO_DATABASE,
     ),
     Panel(
-        title="Kafka",
+        title=gettext_noop("Kafka"),
         permission=_MAY_SEE,
         template="admin/operations/groups.html",
         look=_groups,
-        silence="The broker does not answer. Questions are accepted all the same, and answered once it is back.",
+        silence=gettext_noop(
+            "The broker does not answer. Questions are accepted all the same, and answered once it is back."
+        ),
         begin=lambda: _broker.begin(FRESH),
     ),
     Panel(
-        title="Questions",
+        title=gettext_noop("Questions"),
         permission=_MAY_SEE,
         template="admin/operations/questions.html",
         look=_asked,

@@ -6,7 +6,7 @@ since then stay.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import structlog
@@ -18,6 +18,7 @@ from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext, override
 from django.views.decorators.http import require_POST
 from redis.exceptions import RedisError
 
@@ -34,7 +35,6 @@ _SHOWN = 20
 
 Action = Literal["send-back", "dismiss"]
 _VERBS = {"send-back": letters.send_back, "dismiss": letters.dismiss}
-_DONE: Mapping[Action, str] = {"send-back": "sent back", "dismiss": "dismissed"}
 # Of each partition the last offset that was shown: "0:17 3:4".
 _UP_TO = re.compile(r"(\d{1,4}):(\d{1,18})(?: |$)")
 
@@ -44,12 +44,12 @@ _UP_TO = re.compile(r"(\d{1,4}):(\d{1,18})(?: |$)")
 def settle(request: HttpRequest) -> HttpResponse:
     """Show what would become of the letters, or do it."""
     if request.POST.get("action") not in _VERBS:
-        return HttpResponseBadRequest("Go back, reload the page, and choose one of its buttons.")
+        return HttpResponseBadRequest(gettext("Go back, reload the page, and choose one of its buttons."))
     action = cast(Action, request.POST["action"])
     try:
         unsent = letters.unsent(MOST)
     except KafkaException:
-        messages.error(request, "The broker does not answer, so nothing was done. Try again when it is back.")
+        messages.error(request, gettext("The broker does not answer, so nothing was done. Try again when it is back."))
         return redirect("dead-letters")
     if "up_to" in request.POST:
         ends = {int(partition): int(offset) for partition, offset in _UP_TO.findall(request.POST["up_to"])}
@@ -57,7 +57,7 @@ def settle(request: HttpRequest) -> HttpResponse:
     elif unsent:
         return TemplateResponse(request, "admin/operations/settle.html", _plan(request, action, unsent))
     else:
-        messages.info(request, "All dead letters were sent back or dismissed before.")
+        messages.info(request, gettext("All dead letters were sent back or dismissed before."))
     return redirect("dead-letters")
 
 
@@ -66,7 +66,7 @@ def _plan(request: HttpRequest, action: Action, unsent: Sequence[Letter]) -> dic
     lost = sum(not letter.topic for letter in unsent)
     return {
         **admin.site.each_context(request),
-        "title": "Send back?" if action == "send-back" else "Dismiss?",
+        "title": gettext("Send back?") if action == "send-back" else gettext("Dismiss?"),
         "action": action,
         "number": len(unsent),
         # Those that know no topic of ours to go back to.
@@ -87,18 +87,20 @@ def _do(request: HttpRequest, action: Action, chosen: Sequence[Letter]) -> None:
     except (KafkaException, DeliveryFailed, RedisError):
         messages.error(
             request,
-            f"A server does not answer. {_number(sum(taken))} {_DONE[action]}; do the rest again when it is back, "
-            "that is safe.",
+            gettext("A server does not answer. %(done)s; do the rest again when it is back, that is safe.")
+            % {"done": _done(action, sum(taken))},
         )
     else:
-        messages.success(request, f"{_number(sum(taken))} {_DONE[action]}.")
+        messages.success(request, f"{_done(action, sum(taken))}.")
     places = ", ".join(f"{letter.partition}:{letter.offset}" for letter in chosen[: len(taken)])
     if taken:
+        with override("en"):
+            done = _done(action, sum(taken))
         LogEntry.objects.create(
             user_id=str(request.user.pk),
             action_flag=CHANGE,
             object_repr="dead letters",
-            change_message=f"{_number(sum(taken))} {_DONE[action]}: {places}.",
+            change_message=f"{done}: {places}.",
         )
     log.warning("an operator settled dead letters", action=action, letters=sum(taken), operator=request.user.pk)
 
@@ -108,5 +110,9 @@ async def _run(action: Action, chosen: Sequence[Letter], note: Callable[[int], N
         note(number)
 
 
-def _number(count: int) -> str:
-    return "1 dead letter was" if count == 1 else f"{count} dead letters were"
+def _done(action: Action, count: int) -> str:
+    if action == "send-back":
+        said = ngettext("%(count)s dead letter was sent back", "%(count)s dead letters were sent back", count)
+    else:
+        said = ngettext("%(count)s dead letter was dismissed", "%(count)s dead letters were dismissed", count)
+    return said % {"count": count}

@@ -12,8 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
+from config import texts
 from config.admin import IdSearch, ModelAdmin, MomentWidget, ReadOnlyAdmin
+from config.texts import written
 from llm.ledger import summary
 from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
 from llm.ledger.prices import price_unpriced
@@ -45,7 +49,7 @@ class CallAdmin(IdSearch, ReadOnlyAdmin):
     readonly_fields = ("usd",)
     id_fields = ("trace_id", "call_id")
     search_fields = ("=model",)
-    search_help_text = "The id of a trace or a call, or the name of a model."
+    search_help_text = _("The id of a trace or a call, or the name of a model.")
     # The indexes are in this order.
     ordering = ("-started_at", "-call_id")
     list_per_page = 50
@@ -55,29 +59,31 @@ class CallAdmin(IdSearch, ReadOnlyAdmin):
     class Media:
         css: ClassVar = {"all": ("css/calls.css",)}
 
-    @admin.display(description="started, UTC", ordering="started_at")
+    @admin.display(description=_("started, UTC"), ordering="started_at")
     def started(self, call: Call) -> str:
         """Show when, to the second."""
-        return f"{call.started_at:%Y-%m-%d %H:%M:%S}"
+        return texts.moment(call.started_at)
 
-    @admin.display(description="tokens, prompt + answer")
+    @admin.display(description=_("tokens, prompt + answer"))
     def tokens(self, call: Call) -> str:
         """Show both numbers, and whether they are an estimate."""
-        about = "about " if call.estimated else ""
-        return f"{about}{call.prompt_tokens:,} + {call.completion_tokens:,}"
+        both = f"{written(call.prompt_tokens)} + {written(call.completion_tokens)}"
+        return gettext("about %(tokens)s") % {"tokens": both} if call.estimated else both
 
-    @admin.display(description="cost, USD", ordering="cost")
+    @admin.display(description=_("cost, USD"), ordering="cost")
     def usd(self, call: Call) -> str:
         """Show what it cost; none is not nothing."""
-        return "unknown" if call.cost is None else summary.dollars(call.cost)
+        return gettext("unknown") if call.cost is None else summary.dollars(call.cost)
 
-    @admin.action(description="Price the selected calls of unknown cost", permissions=["price"])
+    @admin.action(description=_("Price the selected calls of unknown cost"), permissions=["price"])
     def price_calls(self, request: HttpRequest, calls: QuerySet[Call]) -> None:
         """Apply the price table to calls that were made before it knew a price."""
         priced = price_unpriced(calls)
         level = messages.SUCCESS if priced else messages.WARNING
-        said = "1 call of unknown cost was priced." if priced == 1 else f"{priced} calls of unknown cost were priced."
-        self.message_user(request, said, level)
+        said = ngettext(
+            "%(count)s call of unknown cost was priced.", "%(count)s calls of unknown cost were priced.", priced
+        )
+        self.message_user(request, said % {"count": written(priced)}, level)
 
     def has_price_permission(self, request: HttpRequest) -> bool:
         """Those may who may change calls; there is nothing else to change about them."""
@@ -104,7 +110,7 @@ class CallAdmin(IdSearch, ReadOnlyAdmin):
         try:
             calls = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
-            return HttpResponseBadRequest("There is no such filter. Go back to the list and choose again.")
+            return HttpResponseBadRequest(gettext("There is no such filter. Go back to the list and choose again."))
         response = HttpResponse(content_type="text/csv")
         response["Content-Disposition"] = f'attachment; filename="calls-{timezone.now():%Y-%m-%d}.csv"'
         writer = csv.writer(response)
@@ -135,27 +141,27 @@ class PriceAdmin(ModelAdmin):
         prices: QuerySet[Price] = super().get_queryset(request)
         return prices.annotate(number_of_calls=Count("calls"))
 
-    @admin.display(description="model", ordering="model")
+    @admin.display(description=_("model"), ordering="model")
     def meant_for(self, price: Price) -> str:
         """Name the model."""
-        return price.model or "every model"
+        return price.model or gettext("every model")
 
-    @admin.display(description="since, UTC", ordering="valid_from")
+    @admin.display(description=_("since, UTC"), ordering="valid_from")
     def since(self, price: Price) -> str:
         """Show from when on it holds, mostly the beginning of a day."""
-        return f"{price.valid_from:%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+        return f"{texts.day(price.valid_from)} {price.valid_from:%H:%M}".removesuffix(" 00:00")
 
-    @admin.display(description="prompt, a million tokens", ordering="prompt_usd")
+    @admin.display(description=_("prompt, a million tokens"), ordering="prompt_usd")
     def prompt(self, price: Price) -> str:
         """Show what a million tokens of prompts cost."""
         return summary.dollars(price.prompt_usd)
 
-    @admin.display(description="answer, a million tokens", ordering="completion_usd")
+    @admin.display(description=_("answer, a million tokens"), ordering="completion_usd")
     def answer(self, price: Price) -> str:
         """Show what a million tokens of answers cost."""
         return summary.dollars(price.completion_usd)
 
-    @admin.display(description="calls")
+    @admin.display(description=_("calls"))
     def applied_to(self, price: Price) -> int:
         """Show how many calls were priced with it."""
         count: int = getattr(price, "number_of_calls", 0)
@@ -163,9 +169,14 @@ class PriceAdmin(ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
         """Say why a version cannot be changed."""
-        said = "Calls were priced with this version, so it stays as it is. If the price has changed, add a new version."
         fieldsets = super().get_fieldsets(request, obj)
-        return [(None, {**fieldsets[0][1], "description": said if obj and obj.applied else ""})]
+        said = ""
+        if obj and obj.applied:
+            said = gettext(
+                "Calls were priced with this version, so it stays as it is. "
+                "If the price has changed, add a new version."
+            )
+        return [(None, {**fieldsets[0][1], "description": said})]
 
     def has_change_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
         """Only what no call was priced with."""

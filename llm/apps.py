@@ -1,6 +1,7 @@
 """The provider layer as a Django app: the ledger of calls, prices, and how the about page presents itself."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 from config.serving import draining
 
@@ -9,7 +10,7 @@ class LLMConfig(AppConfig):
     """Registers the app under the name that people know."""
 
     name = "llm"
-    verbose_name = "Model calls"
+    verbose_name = _("Model calls")
 
     def ready(self) -> None:
         """Have each web process keep up with what staff set."""

@@ -7,6 +7,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from llm import breaker, registry
@@ -21,11 +22,11 @@ def close(request: HttpRequest) -> HttpResponse:
     """Forget a provider's failures, so that it is asked again at once, and go back to the page."""
     provider = request.POST.get("provider", "")
     if provider not in registry.names():
-        return HttpResponseBadRequest("There is no such provider. Go back, and reload the page.")
+        return HttpResponseBadRequest(gettext("There is no such provider. Go back, and reload the page."))
     try:
         async_to_sync(_close)(provider)
     except Away:
-        messages.error(request, "Redis does not answer, so nothing was closed. Try again when it is back.")
+        messages.error(request, gettext("Redis does not answer, so nothing was closed. Try again when it is back."))
         return redirect("operations")
     LogEntry.objects.create(
         user_id=str(request.user.pk),
@@ -34,7 +35,8 @@ def close(request: HttpRequest) -> HttpResponse:
         change_message="Closed by hand.",
     )
     log.warning("an operator closed a circuit", provider=provider, operator=request.user.pk)
-    messages.success(request, f"The circuit of {provider} is closed: it is asked again with the next question.")
+    said = gettext("The circuit of %(provider)s is closed: it is asked again with the next question.")
+    messages.success(request, said % {"provider": provider})
     return redirect("operations")
 
 

@@ -9,8 +9,10 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext, gettext_noop
 
 from config.panels import Panel
+from config.texts import written
 from llm import breaker, budgets, registry
 from llm.budgets import Use
 from llm.ledger import summary
@@ -20,6 +22,11 @@ from llm.shared_state import Away
 
 # Days that the totals go back.
 DAYS = 30
+_SESSIONS = {
+    "anonymous": gettext_noop("anonymous session"),
+    "signed-in": gettext_noop("signed-in session"),
+    "staff": gettext_noop("staff session"),
+}
 
 
 def _calls() -> Mapping[str, Any]:
@@ -31,8 +38,8 @@ def _calls() -> Mapping[str, Any]:
 
 def _budgets() -> Mapping[str, Any]:
     limits: dict[str, tuple[str, Limits]] = {
-        **{tier: (f"{tier} session", limits) for tier, limits in settings.LLM_BUDGETS.items()},
-        budgets.ADDRESSES: ("network address", settings.LLM_BUDGET_ADDRESS),
+        **{tier: (gettext(_SESSIONS[tier]), limits) for tier, limits in settings.LLM_BUDGETS.items()},
+        budgets.ADDRESSES: (gettext("network address"), settings.LLM_BUDGET_ADDRESS),
     }
     found = async_to_sync(budgets.busiest)(list(limits))
     used = found or {}
@@ -50,9 +57,9 @@ def _cells(limits: Limits, used: Use | None) -> list[tuple[str, str, bool]]:
     most = (used.per_minute, used.per_hour, used.tokens_per_day) if used else (None, None, None)
     each = zip(most, (limits.per_minute, limits.per_hour, limits.tokens_per_day), strict=True)
     return [
-        ("", "no limit", False)
+        ("", gettext("no limit"), False)
         if limit is None
-        else ("" if number is None else f"{number:,}", f"{limit:,}", number is not None and number >= limit)
+        else ("" if number is None else written(number), written(limit), number is not None and number >= limit)
         for number, limit in each
     ]
 
@@ -70,22 +77,26 @@ async def _states() -> dict[str, breaker.Circuit]:
 
 PANELS = (
     Panel(
-        title="Circuits",
+        title=gettext_noop("Circuits"),
         permission="llm.view_call",
         template="admin/operations/circuits.html",
         look=_circuits,
-        silence="Redis does not answer. Until it does every provider is asked, whatever came of the last calls.",
+        silence=gettext_noop(
+            "Redis does not answer. Until it does every provider is asked, whatever came of the last calls."
+        ),
     ),
     Panel(
-        title="Model calls and their cost",
+        title=gettext_noop("Model calls and their cost"),
         permission="llm.view_call",
         template="admin/operations/calls.html",
         look=_calls,
         is_wide=True,
-        silence="PostgreSQL does not answer. Calls are kept in memory meanwhile; reload this page when it is back.",
+        silence=gettext_noop(
+            "PostgreSQL does not answer. Calls are kept in memory meanwhile; reload this page when it is back."
+        ),
     ),
     Panel(
-        title="Budgets",
+        title=gettext_noop("Budgets"),
         permission="llm.view_call",
         template="admin/operations/budgets.html",
         look=_budgets,

@@ -1,6 +1,7 @@
 """Operators look at runs here."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from config.admin import IdSearch, ReadOnlyAdmin
 from ws_chat.models import ChatMessage
@@ -24,6 +25,6 @@ class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     list_filter = ("rating", ("comment", admin.EmptyFieldListFilter), "status", "provider", "fallback")
     id_fields = ("run_id", "turn_id", "trace_id")
     search_fields = ("question", "comment")
-    search_help_text = "The id of a run, a turn or a trace, or words of the question or the comment."
+    search_help_text = _("The id of a run, a turn or a trace, or words of the question or the comment.")
     ordering = ("-started_at",)
     date_hierarchy = "started_at"

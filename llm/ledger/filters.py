@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from llm.models import Call
 
@@ -40,22 +41,31 @@ def _between(calls: QuerySet[Call], first: date, days: int) -> QuerySet[Call]:
     return calls.filter(started_at__gte=begin, started_at__lt=begin + timedelta(days=days))
 
 
+def _last(days: int) -> str:
+    return gettext("Last %(count)s days") % {"count": days}
+
+
 class DayFilter(admin.SimpleListFilter):
     """Some days, or one: the lines of the totals by day lead to it."""
 
-    title = "day (UTC)"
+    title = gettext_lazy("day (UTC)")
     parameter_name = _DAY
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices; a date is one of them where it is chosen."""
         value = self.value()
-        known = [("today", "Today"), ("yesterday", "Yesterday"), ("7", "Last 7 days"), ("all", "All days")]
+        known = [
+            ("today", gettext("Today")),
+            ("yesterday", gettext("Yesterday")),
+            ("7", _last(7)),
+            ("all", gettext("All days")),
+        ]
         return known if value is None or value in dict(known) else [*known, (value, value)]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """Name the choice that is none."""
         default, *others = super().choices(changelist)
-        yield {**default, "display": f"Last {DEFAULT_DAYS} days"}
+        yield {**default, "display": _last(DEFAULT_DAYS)}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
@@ -88,29 +98,33 @@ class _SeenFilter(admin.SimpleListFilter):
 class ProviderFilter(_SeenFilter):
     """Who was asked."""
 
-    title = parameter_name = "provider"
+    title = gettext_lazy("provider")
+    parameter_name = "provider"
 
 
 class ModelFilter(_SeenFilter):
     """Which model answered."""
 
-    title = parameter_name = "model"
+    title = gettext_lazy("model")
+    parameter_name = "model"
 
 
 class OutcomeFilter(_SeenFilter):
     """How it ended."""
 
-    title = parameter_name = "outcome"
+    title = gettext_lazy("outcome")
+    parameter_name = "outcome"
 
 
 class CostFilter(admin.SimpleListFilter):
     """Whether a price was known."""
 
-    title = parameter_name = "cost"
+    title = gettext_lazy("cost")
+    parameter_name = "cost"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [("known", "Known"), ("unknown", "Unknown")]
+        return [("known", gettext("Known")), ("unknown", gettext("Unknown"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
         """Narrow the list."""

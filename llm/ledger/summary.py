@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext, gettext_noop
 
-from config import plots
+from config import plots, texts
+from config.texts import written
 from llm.ledger import totals
 from llm.ledger.totals import Total
 from llm.models import Call
@@ -17,12 +20,13 @@ Link = Callable[[dict[str, str]], str]
 
 # Each table: its heading, and the fields that its lines have in common.
 _TABLES = (
-    ("By day", ("day",)),
-    ("By provider", ("provider",)),
-    ("By purpose", ("purpose",)),
-    ("By day, provider and purpose", ("day", "provider", "purpose")),
+    (gettext_noop("By day"), ("day",)),
+    (gettext_noop("By provider"), ("provider",)),
+    (gettext_noop("By purpose"), ("purpose",)),
+    (gettext_noop("By day, provider and purpose"), ("day", "provider", "purpose")),
 )
-
+# What the fields are called.
+_NAMES = {"day": gettext_noop("day"), "provider": gettext_noop("provider"), "purpose": gettext_noop("purpose")}
 
 _NONE = "\N{EN DASH}"
 
@@ -47,6 +51,7 @@ class Table:
     """Lines that are grouped by the same fields."""
 
     title: str
+    # The names of the fields.
     fields: tuple[str, ...]
     lines: list[Line]
 
@@ -59,8 +64,8 @@ def of(calls: QuerySet[Call], link: Link) -> dict[str, Any]:
         "everything": _line(totals.total(calls), (), link),
         "tables": [
             Table(
-                title,
-                fields,
+                gettext(title),
+                tuple(gettext(_NAMES[field]) for field in fields),
                 # The newest day first.
                 [_line(each, fields, link) for each in (groups[fields][::-1] if "day" in fields else groups[fields])],
             )
@@ -69,8 +74,10 @@ def of(calls: QuerySet[Call], link: Link) -> dict[str, Any]:
         "plots": [
             plot
             for plot in (
-                plots.per_day("Tokens per day", {day.group[0]: day.prompt + day.completion for day in days}, _tokens),
-                plots.per_day("Cost per day", {day.group[0]: float(day.usd) for day in days}, _cost),
+                plots.per_day(
+                    gettext("Tokens per day"), {day.group[0]: day.prompt + day.completion for day in days}, _tokens
+                ),
+                plots.per_day(gettext("Cost per day"), {day.group[0]: float(day.usd) for day in days}, _cost),
             )
             if plot is not None
         ],
@@ -80,24 +87,27 @@ def of(calls: QuerySet[Call], link: Link) -> dict[str, Any]:
 def dollars(amount: Decimal | float) -> str:
     """Return an amount with as many digits as say something: $12.30, $0.0042."""
     if 0 < amount < Decimal("0.000001"):
-        return "< $0.000001"
+        return f"< {_in_dollars(Decimal('0.000001'), 6)}"
     if amount >= 1 or amount == 0:
-        return f"${amount:,.2f}"
-    whole, _, cents = f"{amount:.{4 if amount >= Decimal('0.01') else 6}f}".partition(".")
-    return f"${whole}.{cents.rstrip('0'):<02}"
+        return _in_dollars(amount, 2)
+    digits = f"{amount:.{4 if amount >= Decimal('0.01') else 6}f}".partition(".")[2].rstrip("0")
+    return _in_dollars(amount, max(2, len(digits)))
+
+
+def _in_dollars(amount: Decimal | float, digits: int) -> str:
+    return gettext("$%(amount)s") % {"amount": written(amount, digits)}
 
 
 def _line(total: Total, fields: tuple[str, ...], link: Link) -> Line:
-    names = tuple(str(value) for value in total.group)
     return Line(
-        names=names,
-        link=link(dict(zip(fields, names, strict=True))),
-        calls=f"{total.calls:,}",
-        prompt=f"{total.prompt:,}",
-        completion=f"{total.completion:,}",
+        names=tuple(texts.day(value) if isinstance(value, date) else str(value) for value in total.group),
+        link=link({field: str(value) for field, value in zip(fields, total.group, strict=True)}),
+        calls=written(total.calls),
+        prompt=written(total.prompt),
+        completion=written(total.completion),
         cost=_cost_of(total),
-        failed=f"{total.failed / total.calls:.1%}" if total.calls else _NONE,
-        first=_NONE if total.first_ms is None else f"{total.first_ms:,.0f} ms",
+        failed=_share(total.failed, total.calls) if total.calls else _NONE,
+        first=_NONE if total.first_ms is None else f"{written(total.first_ms)} ms",
     )
 
 
@@ -105,15 +115,20 @@ def _cost_of(total: Total) -> str:
     if not total.unpriced:
         return dollars(total.usd)
     if total.unpriced == total.calls:
-        return "unknown"
-    return f"{dollars(total.usd)} + {total.unpriced:,} unknown"
+        return gettext("unknown")
+    return gettext("%(cost)s + %(count)s unknown") % {"cost": dollars(total.usd), "count": written(total.unpriced)}
+
+
+def _share(part: int, whole: int) -> str:
+    return gettext("%(number)s%%") % {"number": written(100 * part / whole, 1)}
 
 
 def _tokens(number: float) -> str:
     for size, letter in ((1_000_000, "M"), (1_000, "k")):
         if number >= size:
-            return f"{number / size:,.3g}{letter}"
-    return f"{number:.0f}"
+            digits = f"{number / size:.3g}"
+            return f"{written(float(digits), len(digits.partition('.')[2]))}{letter}"
+    return written(number)
 
 
 def _cost(amount: float) -> str:

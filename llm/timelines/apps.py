@@ -1,6 +1,7 @@
 """The timelines as a Django app of their own, with their own migrations: the provider layer can do without them."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class TimelinesConfig(AppConfig):
@@ -8,4 +9,4 @@ class TimelinesConfig(AppConfig):
 
     name = "llm.timelines"
     label = "timelines"
-    verbose_name = "Timelines"
+    verbose_name = _("Timelines")
