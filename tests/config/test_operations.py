@@ -1,8 +1,10 @@
 """The operators' page: who sees which panel, and what it says when servers are away."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -104,6 +106,20 @@ def test_calls_are_added_up_and_each_line_leads_to_them() -> None:
     for table in found["summary"]["tables"]:
         for line in table.lines:
             assert operator.get(line.link).context["cl"].result_count == 1
+
+
+def test_in_german_it_has_german_headings_and_drawings_with_points() -> None:
+    ledger = Ledger(in_background=False)
+    for days in (0, 1):
+        ledger.record(call(started_at=timezone.now() - timedelta(days=days)))
+    ledger.flush()
+    page = operator_of("llm", "view_call").get(PAGE, headers={"Accept-Language": "de"}).content.decode()
+    headings = re.findall(r'<h2 id="panel-\d+">([^<]*)</h2>', page)
+    assert headings == ["Circuit-Breaker", "Budgets", "Modellaufrufe und ihre Kosten"]
+    assert "Die letzten 30 Tage, UTC." in page
+    bars = re.findall(r'<rect class="calls-bar" x="([^"]*)" y="([^"]*)" width="([^"]*)" height="([^"]*)">', page)
+    assert bars
+    assert [measure for bar in bars for measure in bar if not re.fullmatch(r"\d+\.\d+", measure)] == []
 
 
 def test_what_is_used_stands_beside_each_limit() -> None:
