@@ -72,8 +72,8 @@ async def test_failed_questions_are_asked_again_and_answered() -> None:
     opened = await ChatMessage.objects.aget(pk=rows[0].pk)
     assert (opened.status, opened.response, opened.error, opened.attempts) == (Status.QUEUED, PLACEHOLDER, "", 0)
     async with working():
-        finished = [await finished(row) for row in rows]
-    assert all(f"question {number}" in row.response for number, row in enumerate(finished))
+        ended = [await finished(row) for row in rows]
+    assert all(f"question {number}" in row.response for number, row in enumerate(ended))
     assert "There are no failed questions. Nothing to do." in await replay("--failed", "--yes")
 
 

@@ -9,8 +9,9 @@ import pytest
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.db.backends.utils import CursorWrapper
+from pytest_django import Settings
+from redis import Redis
 
-from config.redis import client
 from config.visitors import COOKIE, VisitorScope, make_cookie
 from llm import runs
 from tests.llm.attentive import fresh, model
@@ -58,17 +59,23 @@ class Socket(WebsocketCommunicator):
 
 @pytest.fixture(autouse=True)
 async def finished() -> AsyncIterator[None]:
-    """End what a process goes on with when its sockets are closed.
-
-    A server that an earlier test killed may have stored a row without taking its run off the register: the next one
-    would store it once more, in the database that was emptied in between.
-    """
-    await client().delete("ws:begun", "ws:ended")
+    """End what a process goes on with when its sockets are closed."""
     yield
     await generations().shut_down()
     await sweeping.aclose()
     await tabs().aclose()
     await runs.log().aclose()
+
+
+@pytest.fixture(autouse=True)
+def nothing_begun(settings: Settings) -> None:
+    """Begin with an empty register.
+
+    A server that an earlier test killed may have stored a row without taking its run off: the next one would store it
+    once more, in the database that was emptied in between.
+    """
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        redis.delete("ws:begun", "ws:ended")
 
 
 async def rows(count: int) -> list[ChatMessage]:
