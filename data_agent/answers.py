@@ -88,11 +88,25 @@ async def answer(asked: Asked, given: Sequence[Given]) -> Answer:
 
 
 def in_words(text: str, asked: Asked, given: Sequence[Given]) -> Answer | None:
-    """Return a model's text as the answer; None where it is empty, or none of its numbers can be traced to a row."""
+    """Return a model's text as the answer.
+
+    None where it says nothing of the results, or none of its numbers can be traced to a row.
+    """
     text = text.strip()
     numbers = trace(text, str(asked), given)
     invented = any(not number.found for number in numbers) and not any(number.step for number in numbers)
-    return None if not text or invented else Answer(text, "model", numbers)
+    return Answer(text, "model", numbers) if _speaks_of(given, text, numbers) and not invented else None
+
+
+def _speaks_of(given: Sequence[Given], text: str, numbers: Sequence[Number]) -> bool:
+    """Whether a text has a number or one of the texts of the results: small models repeat what they were told to do.
+
+    What is true or false may be said in any words.
+    """
+    if all(column.type == "boolean" for each in given for column in each.columns):
+        return bool(text)
+    labels = (label for each in given for row in each.rows for label in _labels(row))
+    return any(number.found for number in numbers) or any(_mentions(text, label) for label in labels)
 
 
 def by_rule(given: Sequence[Given]) -> Answer:

@@ -81,7 +81,7 @@ async def test_a_question_is_proposed_approved_run_and_answered(socket: Socket) 
     answered = seen[-1]["step"]
     assert answered["rows"][0][0] == "United States"
     assert answered["columns"][1] == {"name": "customers", "type": "int8", "numeric": True}
-    assert answered["answer"] == "Most customers live in the country of the first row."
+    assert answered["answer"] == "The United States have most customers, Germany fewer."
     event = await database_sync_to_async(AuditEvent.objects.first)()
     assert event is not None
     assert event.address == "192.0.2.7"

@@ -58,7 +58,7 @@ async def test_the_good_way(person: Person) -> None:
     assert step.rows[0][0] == "United States"
     (step,) = await outcomes.conclude(person, step.pk)
     assert step.state == State.ANSWERED
-    assert (step.answer, step.answer_source) == ("Most customers live in the country of the first row.", "model")
+    assert (step.answer, step.answer_source) == ("The United States have most customers, Germany fewer.", "model")
     assert await kinds(step) == ["proposed", "approved", "executed", "answered"]
     assert (await database_sync_to_async(audit.verify)()).broken_id is None
 
