@@ -6,7 +6,6 @@ than `data_agent.roles` says; that is asked of the server each time a connection
 """
 
 import asyncio
-import contextlib
 import time
 from typing import Any, ClassVar
 
@@ -103,7 +102,8 @@ class Ahead:
         self._task: asyncio.Task[Connection | None] | None = None
         self._personal = False
         self._expiry: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        # Those that are not wanted any more, until they are closed.
+        self._dropped: set[asyncio.Task[Connection | None]] = set()
 
     def prepare(self, *, personal: bool) -> None:
         """Begin to open a connection if there is none, and not too many pages have one. Never fails."""
@@ -123,23 +123,21 @@ class Ahead:
         try:
             connection = await asyncio.shield(task)
         except asyncio.CancelledError:
-            await self._close(task)
+            self._discard(task)
             raise
         if connection is not None and connection.closed:
             return None
         return connection
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close what is open; that goes on where this is cancelled."""
         self._drop()
-        while self._closing:
-            await asyncio.gather(*self._closing)
+        if self._dropped:
+            await asyncio.wait(self._dropped)
 
     def _drop(self) -> None:
         if self._task is not None:
-            closing = asyncio.create_task(self._close(self._release()))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._discard(self._release())
 
     def _release(self) -> "asyncio.Task[Connection | None]":
         assert self._task is not None
@@ -149,12 +147,16 @@ class Ahead:
         Ahead._open -= 1
         return task
 
-    async def _close(self, task: "asyncio.Task[Connection | None]") -> None:
+    def _discard(self, task: "asyncio.Task[Connection | None]") -> None:
+        self._dropped.add(task)
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            connection = await task
-            if connection is not None:
-                await connection.close()
+        task.add_done_callback(self._close)
+
+    def _close(self, task: "asyncio.Task[Connection | None]") -> None:
+        self._dropped.discard(task)
+        if not task.cancelled() and (connection := task.result()) is not None:
+            # What `AsyncConnection.close` does, without a task.
+            connection.pgconn.finish()
 
 
 async def _opened(personal: bool) -> Connection | None:

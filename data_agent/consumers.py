@@ -71,15 +71,16 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         self._following = Following(self._show_again)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection; whatever way it ends, what is being worked on ends with it."""
-        try:
+        """Serve the connection; whatever way it ends, what is being worked on ends with it.
+
+        Daphne cancels a connection that takes its time to end: the rest is ended all the same.
+        """
+        async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(self._ahead.aclose)
+            ending.push_async_callback(self._cancel)
+            ending.push_async_callback(self._following.aclose)
+            ending.push_async_callback(self._stop_checking)
             await super().__call__(scope, receive, send)
-        finally:
-            if self._checks is not None:
-                await self._checks.aclose()
-            await self._following.aclose()
-            await self._cancel()
-            await self._ahead.aclose()
 
     async def connect(self) -> None:
         """Let users with the permission in; tell others why not, and close."""
@@ -287,6 +288,10 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         except Exception:
             log.exception("the data agent failed", person=self.person.id)
             await self._complain("internal", say("Something went wrong on our side. Please try again."))
+
+    async def _stop_checking(self) -> None:
+        if self._checks is not None:
+            await self._checks.aclose()
 
     async def _cancel(self) -> None:
         work = self._work

@@ -85,6 +85,16 @@ async def test_it_is_closed_when_nobody_approves(ahead: Ahead, monkeypatch: pyte
     assert await ahead.take(personal=False) is None
 
 
+async def test_it_is_closed_also_where_nobody_waits_for_that(ahead: Ahead) -> None:
+    ahead.prepare(personal=False)
+    await _until_open(1)
+    closing = asyncio.create_task(ahead.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    await _until_open(0)
+
+
 async def test_few_pages_have_one(analytics: DemoData) -> None:
     pages = [Ahead() for _ in range(connections.MOST_AHEAD + 2)]
     for page in pages:

@@ -11,7 +11,9 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 
 from data_agent import execution, protocol
+from data_agent.connections import Ahead
 from data_agent.demo_data import DemoData
+from data_agent.following import Following
 from data_agent.models import AuditEvent, Step
 from data_agent.routing import websocket_urlpatterns
 
@@ -100,6 +102,21 @@ async def test_a_reload_comes_back_to_the_pending_step(socket: Socket, analyst: 
     while (await receive(again, "step"))["step"]["state"] != "answered":
         pass
     await again.disconnect()
+
+
+async def test_a_page_that_the_server_does_not_wait_for_leaves_nothing_open(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(socket, COUNTRIES)
+    assert Ahead._open == 1
+    following_ends = asyncio.Event()
+    monkeypatch.setattr(Following, "aclose", lambda _: following_ends.wait())
+    await socket.send_input({"type": "websocket.disconnect", "code": 1006})
+    assert await socket.receive_nothing(timeout=0.1)
+    # As Daphne does it after a while.
+    socket.future.cancel()
+    await asyncio.wait([socket.future], timeout=10)
+    assert Ahead._open == 0
 
 
 async def test_an_edited_query_is_checked_and_a_refused_one_explained(socket: Socket) -> None:
