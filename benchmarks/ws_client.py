@@ -13,6 +13,7 @@ import struct
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -164,7 +165,7 @@ class ChainlitSocket(Socket):
                 self.ended.set_result(None)
 
 
-async def connect(port: int, cookie: str = "", kind: type[Socket] = Socket) -> Socket:
+async def connect(port: int, cookie: str = "", kind: Callable[[str, str], Socket] = Socket) -> Socket:
     """Open a socket and wait for its greeting."""
     loop = asyncio.get_running_loop()
     host = f"127.0.0.1:{port}"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import promises, trouble
+from benchmarks.load import mix, promises, trouble
+from benchmarks.load.analysts import Analysis
 from benchmarks.load.mix import Mix
 from benchmarks.load.patient import Asked
 from benchmarks.load.tally import missing
@@ -81,4 +82,36 @@ def test_a_run_that_is_not_as_promised_is_said(spoil: Callable[[Asked, dict[str,
     row = {"question": asked.question, "answer": _WHOLE, "status": "done", "error": ""}
     spoil(asked, row)
     found = list(promises.of_run(asked, _MIX, {"a": row} if row else {}))
+    assert any(problem in line for line in found) if problem else not found
+
+
+_ONE = {"id": "a", "state": "answered", "answer": mix.analysis(0)[1], "error": ""}
+_LOG = ["proposed", "approved", "executed", "answered"]
+
+
+def _seen(**changed: object) -> Analysis:
+    return Analysis(0, sends=1, step=_ONE | {"rows": mix.rows(0), "answer_source": "model", "thread": "a"} | changed)
+
+
+@pytest.mark.parametrize(
+    ("seen", "stored", "log", "problem"),
+    [
+        (_seen(), _ONE, _LOG, ""),
+        (_seen(answer="customers 1.", answer_source="rule"), _ONE | {"answer": "customers 1."}, _LOG, ""),
+        (_seen(state="failed"), _ONE | {"state": "failed"}, ["proposed", "approved", "cancelled"], ""),
+        (Analysis(0, sends=2), _ONE, _LOG, "no end, after it was asked 2 times"),
+        (_seen(state="executed"), _ONE, _LOG, "no end"),
+        (_seen(rows=[["7"]]), _ONE, _LOG, "the rows are"),
+        (_seen(answer="There are 7."), _ONE | {"answer": "There are 7."}, _LOG, "the answer is"),
+        (_seen(), _ONE | {"state": "failed", "error": "No."}, ["approved", "failed"], "the page showed"),
+        (_seen(), _ONE, [*_LOG[:3], "executed", "answered"], "executed 2 times"),
+        (_seen(), _ONE, [*_LOG, "failed"], "with 2 ends"),
+        (_seen(), _ONE, _LOG[:3], "answered 0 times in the log"),
+        (_seen(), _ONE | {"state": "approved"}, _LOG[:2], "left behind as approved"),
+    ],
+)
+def test_a_step_that_is_not_as_promised_is_said(
+    seen: Analysis, stored: dict[str, str], log: list[str], problem: str
+) -> None:
+    found = [*seen.problems(), *promises.of_page(seen, {"a": stored}), *promises.of_step(stored, log)]
     assert any(problem in line for line in found) if problem else not found

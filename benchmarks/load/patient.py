@@ -1,10 +1,15 @@
-"""Visitors of the WebSocket chat who come back: a page that reconnects and resumes until it has its answer's end."""
+"""Visitors who come back: pages that connect again until they have the end of what they asked for.
+
+Those of the WebSocket chat resume their run; what analysts do is in `benchmarks.load.analysts`.
+"""
 
 import asyncio
 import json
+import random
 import time
+from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from benchmarks.kafka_browser import Browser
 from benchmarks.load import mix
@@ -13,9 +18,59 @@ from benchmarks.load.visitors import PATIENCE, Crowd, Visitor
 from benchmarks.ws_client import connect
 from config.embedded.ports import HOST
 
-# Seconds until a page that could not connect tries again.
-_AGAIN = 0.5
-_LOST = (OSError, TimeoutError, asyncio.IncompleteReadError, Refused)
+# Seconds until a page that could not connect tries again, as those of `static/js/socket.js` do.
+_AGAIN, _AGAIN_AT_MOST = 0.5, 15.0
+LOST = (OSError, TimeoutError, asyncio.IncompleteReadError, Refused)
+
+Page = TypeVar("Page", bound=ChatSocket)
+
+
+class Pause:
+    """A wait that takes twice as long each time, random by a quarter; from the beginning again after `reset`."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with short ones again."""
+        self._next = _AGAIN
+
+    async def __call__(self) -> None:
+        """Wait."""
+        await asyncio.sleep(self._next * random.uniform(0.75, 1.25))
+        self._next = min(_AGAIN_AT_MOST, 2 * self._next)
+
+
+class ComesBack(Visitor, Generic[Page]):
+    """A visitor whose page is opened whenever it is needed, each time at another web server."""
+
+    _page: Page | None = None
+
+    async def open(self) -> None:
+        """Nothing yet."""
+
+    def cut(self) -> None:
+        """Lose the connection, as a page does whose network goes away."""
+        if self._page is not None:
+            self._page.transport.abort()
+
+    def close(self) -> None:
+        """Close the page."""
+        if self._page is not None:
+            self._page.transport.close()
+        self._page = None
+
+    async def _opened(self) -> Page:
+        """Return the page, connected."""
+        if self._page is None or self._page.transport.is_closing():
+            async with self.crowd.opening, asyncio.timeout(PATIENCE):
+                self.port = self.crowd.ports[(self.crowd.ports.index(self.port) + 1) % len(self.crowd.ports)]
+                self._page = await self._connect()
+        return self._page
+
+    @abstractmethod
+    async def _connect(self) -> Page:
+        """Open the page at `port`."""
 
 
 @dataclass
@@ -83,7 +138,7 @@ class PatientPage(ChatSocket):
             asked.cursor = frame["seq"]
 
 
-class PatientVisitor(Visitor):
+class PatientVisitor(ComesBack[PatientPage]):
     """A visitor who wants every answer to its end."""
 
     kind = "websocket"
@@ -91,62 +146,43 @@ class PatientVisitor(Visitor):
     def __init__(self, crowd: Crowd, number: int) -> None:
         super().__init__(crowd, number)
         self.asked: list[Asked] = []
-        self._page: PatientPage | None = None
         self._cookies = ""
-
-    async def open(self) -> None:
-        """Nothing: the page is opened whenever it is needed."""
 
     async def ask(self) -> None:
         """Ask once, and come back until there is an end. Raises TimeoutError."""
         variants = self.crowd.mix.variants
         asked = Asked(self.number * variants + len(self.asked) % variants)
         self.asked.append(asked)
-        began = time.monotonic()
+        began, pause = time.monotonic(), Pause()
         async with asyncio.timeout(2 * PATIENCE):
             while not asked.end:
                 try:
                     await self._show(asked)
-                except _LOST:
+                except LOST:
                     self.close()
-                    await asyncio.sleep(_AGAIN)
+                    await pause()
         self.tally.first.append(0.0)
         self.tally.total.append((time.monotonic() - began) * 1000)
         self.tally.completed += 1
 
-    def cut(self) -> None:
-        """Lose the connection, as a page does whose network goes away."""
-        if self._page is not None:
-            self._page.transport.abort()
-
-    def close(self) -> None:
-        """Close the page."""
-        if self._page is not None:
-            self._page.transport.close()
-        self._page = None
-
     async def _show(self, asked: Asked) -> None:
-        if self._page is None or self._page.transport.is_closing():
-            self._page = await self._connect()
-            known = {each.run for each in self.asked}
-            if asked.sends and not asked.run and self._page.latest and self._page.latest not in known:
-                # The answer had begun, and the word of it was lost with the connection.
-                asked.run = self._page.latest
-        self._page.show(asked)
+        before, page = self._page, await self._opened()
+        known = {each.run for each in self.asked}
+        if page is not before and asked.sends and not asked.run and page.latest and page.latest not in known:
+            # The answer had begun, and the word of it was lost with the connection.
+            asked.run = page.latest
+        page.show(asked)
         async with asyncio.timeout(PATIENCE):
-            await self._page.ended
+            await page.ended
 
     async def _connect(self) -> PatientPage:
-        async with self.crowd.opening, asyncio.timeout(PATIENCE):
-            # Another web server each time: a run belongs to none.
-            self.port = self.crowd.ports[(self.crowd.ports.index(self.port) + 1) % len(self.crowd.ports)]
-            if not self._cookies:
-                browser = Browser(HOST, self.port)
-                try:
-                    await browser.open_page()
-                    self._cookies = browser.cookies
-                finally:
-                    browser.close()
-            page = await connect(self.port, self._cookies, PatientPage)
-            assert isinstance(page, PatientPage)
-            return page
+        if not self._cookies:
+            browser = Browser(HOST, self.port)
+            try:
+                await browser.open_page()
+                self._cookies = browser.cookies
+            finally:
+                browser.close()
+        page = await connect(self.port, self._cookies, PatientPage)
+        assert isinstance(page, PatientPage)
+        return page

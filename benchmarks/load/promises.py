@@ -2,20 +2,20 @@
 
 Of the Kafka chat it is what the fault test asks for. Of the WebSocket chat each run has one row, with what was seen:
 the whole answer, or, where its server was killed, a beginning of it. Of the data agent nothing ran that was not
-approved, what was seen is in the log, and the log is whole.
+approved, and nothing twice; each step that was approved has one end, and each question's page saw that of its own.
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from benchmarks.load.analysts import Analysis
 from benchmarks.load.mix import Mix
 from benchmarks.load.patient import Asked
-from benchmarks.load.visitors import Analyst
 
 # Seconds in which the rows of runs whose process was lost have to come.
 _ROWS_WITHIN = 90.0
@@ -25,7 +25,8 @@ _UNAPPROVED = """
         SELECT FROM da_audit_event a
         WHERE a.kind = 'approved' AND a.step_id = e.step_id AND a.fingerprint = e.fingerprint AND a.id < e.id)
 """
-_ANSWERED = "SELECT step_id::text FROM da_audit_event WHERE kind = 'answered'"
+_STEPS = "SELECT id::text, state, answer, error FROM da_step"
+_EVENTS = "SELECT step_id::text, kind FROM da_audit_event WHERE step_id IS NOT NULL"
 
 
 def of_runs(asked: Sequence[Asked], mix: Mix, database_url: str) -> list[str]:
@@ -75,18 +76,39 @@ def _rows(database_url: str) -> dict[str, dict[str, Any]]:
         return {row["run_id"]: row for row in connection.execute(_RUNS)}
 
 
-def of_analysts(analysts: Sequence[Analyst], database_url: str) -> list[str]:
+def of_analyses(asked: Sequence[Analysis], database_url: str) -> list[str]:
     """Return a line for everything that is wrong with the data agent, but for the chain of its log."""
-    with psycopg.connect(database_url) as connection:
-        found = [f"event {number}: a query ran that was not approved" for (number,) in connection.execute(_UNAPPROVED)]
-        answered = Counter(step for (step,) in connection.execute(_ANSWERED))
-    seen = [step for analyst in analysts for step in analyst.steps]
-    found += [
-        f"step {step}: its answer was seen and is {answered[step]} times in the log"
-        for step in seen
-        if answered[step] != 1
-    ]
-    found += [
-        f"data agent: {reason}" for analyst in analysts[:1] for reason in analyst.tally.reasons if "script's" in reason
-    ]
-    return found
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        found = [f"event {row['id']}: a query ran that was not approved" for row in connection.execute(_UNAPPROVED)]
+        steps = {row["id"]: row for row in connection.execute(_STEPS)}
+        events = defaultdict(list)
+        for row in connection.execute(_EVENTS):
+            events[row["step_id"]].append(row["kind"])
+    for each in asked:
+        found += [f"{each.question} (step {each.step.get('id')}): {problem}" for problem in each.problems()]
+        found += [f"step {each.step['id']}: {problem}" for problem in of_page(each, steps)]
+    return found + [f"step {name}: {problem}" for name in steps for problem in of_step(steps[name], events[name])]
+
+
+def of_page(asked: Analysis, steps: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line where a page showed another end of its question than the step has."""
+    if asked.has_ended:
+        row = steps.get(asked.step["id"], {})
+        seen, stored = ((each.get("state"), each.get("answer"), each.get("error")) for each in (asked.step, row))
+        if seen != stored:
+            yield f"the page showed {seen}; the row says {stored}"
+
+
+def of_step(step: Mapping[str, Any], events: Sequence[str]) -> Iterator[str]:
+    """Yield a line for everything in the log of one step that must not be there, or that lacks."""
+    number = Counter(events)
+    for kind in ("approved", "executed", "answered"):
+        if number[kind] > 1:
+            yield f"{kind} {number[kind]} times"
+    ends = number["executed"] + number["failed"] + number["cancelled"]
+    if ends != number["approved"]:
+        yield f"approved {number['approved']} times, with {ends} ends"
+    if step["state"] in ("approved", "executed"):
+        yield f"left behind as {step['state']}"
+    if (step["state"] == "answered") != bool(number["answered"]):
+        yield f"{step['state']}, and answered {number['answered']} times in the log"

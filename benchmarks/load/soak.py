@@ -6,8 +6,9 @@ visitors' sockets. All of it is drawn from a seed, one thing after the other. Vi
 their key, connect again, resume.
 
 At the end it has to be true what is promised: every accepted question of the Kafka chat has exactly one answer or one
-failure, and its own; every run of the WebSocket chat has one row with what was seen; nothing ran in the data agent that
-was not approved, and its log is whole. The exit code is 1 where something is not true; then the logs are left.
+failure, and its own; every run of the WebSocket chat has one row with what was seen; every question of the data
+agent ended in an answer or in a failure that was shown, nothing ran that was not approved, or twice, and the log is
+whole. The exit code is 1 where something is not true; then the logs are left.
 """
 
 import argparse
@@ -24,10 +25,11 @@ from collections.abc import Iterator
 
 from benchmarks.load import mix as mixes
 from benchmarks.load import promises, trouble
+from benchmarks.load.analysts import PatientAnalyst
 from benchmarks.load.mix import KINDS, Mix, span
 from benchmarks.load.patient import PatientVisitor
 from benchmarks.load.tally import Tally, percentiles
-from benchmarks.load.visitors import PATIENCE, Analyst, Crowd
+from benchmarks.load.visitors import PATIENCE, Crowd
 from config.embedded.ports import HOST
 from tests.kafka_chat.faults import run as faults
 from tests.kafka_chat.faults import verdict
@@ -76,7 +78,7 @@ class Soak:
         crowd = Crowd(self.mix, system.ports, self.tallies)
         everybody = list(enumerate(self.mix.kinds()))
         patient = [PatientVisitor(crowd, number) for number, kind in everybody if kind == "websocket"]
-        analysts = [Analyst(crowd, number, cookies.pop()) for number, kind in everybody if kind == "agent"]
+        analysts = [PatientAnalyst(crowd, number, cookies.pop()) for number, kind in everybody if kind == "agent"]
         until = time.monotonic() + self.options.seconds + 2 * PATIENCE
         asking = {
             number: kafka.Visitor(number, f"http://{HOST}:{system.ports[number % 2]}", until)
@@ -88,7 +90,7 @@ class Soak:
 
         def cut(pick: float) -> None:
             dice = random.Random(pick)
-            for visitor in patient:
+            for visitor in (*patient, *analysts):
                 if dice.random() < 0.5:
                     visitor.cut()
 
@@ -108,7 +110,7 @@ class Soak:
         return await self._judge(system, patient, analysts, list(asking.values()))
 
     async def _judge(
-        self, system: System, patient: list[PatientVisitor], analysts: list[Analyst], asking: list[kafka.Visitor]
+        self, system: System, patient: list[PatientVisitor], analysts: list[PatientAnalyst], asking: list[kafka.Visitor]
     ) -> list[str]:
         """Return a line for each promise that was not kept."""
         asked = [one for visitor in asking for one in visitor.asked]
@@ -117,7 +119,8 @@ class Soak:
         found += await asyncio.to_thread(verdict.problems, asked, system.database_url)
         runs = [one for visitor in patient for one in visitor.asked]
         found += await asyncio.to_thread(promises.of_runs, runs, self.mix, system.database_url)
-        found += await asyncio.to_thread(promises.of_analysts, analysts, system.database_url)
+        analyses = [one for visitor in analysts for one in visitor.asked]
+        found += await asyncio.to_thread(promises.of_analyses, analyses, system.database_url)
         try:
             await system.complete("manage.py", "verify_audit")
         except subprocess.CalledProcessError:
@@ -160,8 +163,8 @@ class Soak:
                 times["p99"],
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
-        for reason, number in self.tallies["agent"].reasons.most_common():
-            lines.append(f"\nAn analyst gave up, {number} times: {reason}")
+        reasons = self.tallies["agent"].reasons.most_common()
+        lines += ["", *(f"- An analyst saw no answer but this, {number} times: {reason}" for reason, number in reasons)]
         troubles = ", ".join(f"{name} {number}" for name, number in sorted(self.made.items()))
         return "\n".join([*lines, "", f"Times: {troubles}; processes that crashed by themselves: {crashes}."])
 

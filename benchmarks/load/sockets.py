@@ -63,24 +63,30 @@ class AgentSocket(ChatSocket):
 
     path = "/ws/data-agent/"
 
-    def __init__(self, host: str, cookie: str) -> None:
+    def __init__(self, host: str, cookie: str, session: str | None = None) -> None:
         super().__init__(host, cookie)
-        self.session: str | None = None
+        self.session = session
         self._opened = False
+
+    @property
+    def where(self) -> dict[str, str]:
+        """The part of a frame that names the conversation, where it is known."""
+        return {"session": self.session} if self.session else {}
 
     def data_received(self, data: bytes) -> None:
         """Once the connection is up, ask for a conversation: this page is greeted then."""
         super().data_received(data)
         if self._open and not self._opened:
             self._opened = True
-            self._say(type="open")
+            self.say(type="open", **self.where)
 
     def ask(self, text: str) -> None:
         """Ask, in the conversation that the first question began."""
         self.asked_at = time.monotonic()
-        self._say(type="ask", text=text, **({"session": self.session} if self.session else {}))
+        self.say(type="ask", text=text, **self.where)
 
-    def _say(self, **frame: Any) -> None:
+    def say(self, **frame: Any) -> None:
+        """Send a frame."""
         self.send(json.dumps(frame).encode())
 
     def _see(self, now: float, frame: dict[str, Any]) -> None:
@@ -91,7 +97,7 @@ class AgentSocket(ChatSocket):
         match step["state"]:
             case "proposed":
                 self.first_at = now
-                self._say(type="approve", step=step["id"], sha256=step["sha256"])
+                self.say(type="approve", step=step["id"], sha256=step["sha256"])
             case "answered":
                 end = {"type": "end", "outcome": "done", "text": step["answer"], "rows": step["rows"]}
                 super()._see(now, end | {"step": step["id"]})
