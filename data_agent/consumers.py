@@ -209,7 +209,15 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         await self._step(lambda: proposals.edit(self.person, frame.step, frame.sql))
 
     async def _approve(self, frame: Approve) -> None:
-        step = await self._step(lambda: proposals.approve(self.person, frame.step, frame.sha256))
+        # Who leaves now does not leave it approved: what was written is known only when that is done.
+        approving = asyncio.ensure_future(proposals.approve(self.person, frame.step, frame.sha256))
+        try:
+            await self._run(await self._step(lambda: asyncio.shield(approving)))
+        except asyncio.CancelledError:
+            await asyncio.shield(outcomes.end(self.person, (await approving).pk))
+            raise
+
+    async def _run(self, step: Step) -> None:
         await self._send(Working(what="running"))
         step = await self._step(lambda: outcomes.run_approved(self.person, step, self._ahead))
         if step.state == State.EXECUTED:

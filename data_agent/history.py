@@ -4,11 +4,10 @@ import uuid
 from datetime import timedelta
 
 from channels.db import database_sync_to_async
-from django.db import transaction
 from django.utils import timezone
 
 from config.sentences import say
-from data_agent import audit, outcomes, steps
+from data_agent import outcomes, steps
 from data_agent.audit import Person
 from data_agent.models import Session, State, Step
 
@@ -41,15 +40,6 @@ def _settle(person: Person, session: Session) -> None:
         steps.expire(person, step)
     abandoned = session.steps.filter(decided_at__lte=timezone.now() - ABANDONED)
     for step in abandoned.filter(state=State.EXECUTED):
-        outcomes.answer_by_rule(person, step)
+        outcomes.answer_by_rule(person, step, "The server stopped before the model had answered.")
     for step in abandoned.filter(state=State.APPROVED):
-        _give_up(person, step)
-
-
-@transaction.atomic
-def _give_up(person: Person, step: Step) -> None:
-    message = say("The server stopped before this was done. Ask again.")
-    if Step.objects.filter(pk=step.pk, state=State.APPROVED).update(
-        state=State.FAILED, error=message, finished_at=timezone.now()
-    ):
-        audit.record_step("failed", person, step, error=message)
+        outcomes.fail(person, step, say("The server stopped before this was done. Ask again."), "failed")

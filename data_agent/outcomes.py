@@ -31,7 +31,7 @@ MAX_REPAIRS = 2
 # Of each person; with at most 1 MB for each.
 RESULTS_KEPT = 200
 _WITH_RESULT = (State.EXECUTED, State.CONTINUED)
-LEFT_UNANSWERED = "The server stopped before the model had answered."
+_CANCELLED = say("The query was cancelled before its end.")
 FORGOTTEN = say("The rows of this older result are no longer kept. Ask again to see them.")
 
 
@@ -54,8 +54,7 @@ async def run_approved(person: Person, step: Step, ahead: Ahead | None = None) -
         return await _store_failure(person, step, error.sentence, "failed")
     except BaseException:
         # The person left or the server stops: PostgreSQL has ended the query with its connection.
-        message = say("The query was cancelled before its end.")
-        await asyncio.shield(_store_failure(person, step, message, "cancelled"))
+        await asyncio.shield(_store_failure(person, step, _CANCELLED, "cancelled"))
         raise
     return await _store_result(person, step, result)
 
@@ -81,10 +80,19 @@ async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
     return await _store_next(person, step, found)
 
 
-def answer_by_rule(person: Person, step: Step) -> Step:
-    """Answer without a model from what was run: the process that worked on the answer died."""
+@database_sync_to_async
+def end(person: Person, step_id: uuid.UUID) -> Step:
+    """End what a person left in between: a query that had not begun, or a result that nobody answers from."""
+    step = steps.own(person, step_id)
+    if step.state == State.EXECUTED:
+        return answer_by_rule(person, step)
+    return fail(person, step, _CANCELLED, "cancelled")
+
+
+def answer_by_rule(person: Person, step: Step, remark: str = "") -> Step:
+    """Answer without a model from what was run: nobody works on the answer any more. The remark is for the log."""
     given = [_given(each) for each in steps.of_question(step) if each.state in _WITH_RESULT]
-    return _write_answer(person, step, answers.by_rule(given), LEFT_UNANSWERED)
+    return _write_answer(person, step, answers.by_rule(given), remark)
 
 
 def can_mend(step: Step) -> bool:
@@ -137,15 +145,18 @@ def _asked(thread: Sequence[Step], failure: tuple[str, str] | None = None) -> As
     return Asked(thread[0].question, feedback, said, failure)
 
 
-@database_sync_to_async
 @transaction.atomic
-def _store_failure(person: Person, step: Step, message: str, kind: audit.Kind) -> Step:
+def fail(person: Person, step: Step, message: str, kind: audit.Kind) -> Step:
+    """End a step that was approved and has no result; one that is further on stays as it is."""
     said = {**(step.said or {}), "error": making(message)}
     message = audit.clean(message)
     if not advance(step, [State.APPROVED], state=State.FAILED, error=message, said=said, finished_at=timezone.now()):
         return steps.own(person, step.pk)
     audit.record_step(kind, person, step, error=message)
     return step
+
+
+_store_failure = database_sync_to_async(fail)
 
 
 @database_sync_to_async

@@ -10,7 +10,7 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 
-from data_agent import execution, protocol
+from data_agent import execution, outcomes, protocol
 from data_agent.connections import Ahead
 from data_agent.demo_data import DemoData
 from data_agent.following import Following
@@ -169,6 +169,24 @@ async def test_leaving_ends_the_query(socket: Socket, monkeypatch: pytest.Monkey
     await socket.disconnect()
     stored = await database_sync_to_async(Step.objects.get)(pk=step["id"])
     assert (stored.state, stored.error) == ("failed", "The query was cancelled before its end.")
+
+
+@pytest.mark.parametrize(
+    ("not_begun", "before", "after"), [("run_approved", "approved", "failed"), ("conclude", "executed", "answered")]
+)
+async def test_leaving_between_two_stages_ends_the_step(
+    socket: Socket, not_begun: str, before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(outcomes, not_begun, never)
+    step = await ask(socket, COUNTRIES)
+    await socket.send_json_to({"type": "approve", "step": step["id"], "sha256": step["sha256"]})
+    while (await receive(socket, "step"))["step"]["state"] != before:
+        pass
+    await socket.disconnect()
+    assert (await database_sync_to_async(Step.objects.get)(pk=step["id"])).state == after
 
 
 @pytest.mark.parametrize(
