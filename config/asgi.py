@@ -1,6 +1,7 @@
 """The ASGI application: HTTP through Django, WebSockets through Channels."""
 
 import os
+from functools import partial
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter
@@ -21,10 +22,12 @@ def _application() -> ProtocolTypeRouter:
 
     import data_agent.routing
     import ws_chat.routing
+    from config import database
     from config.languages import SocketLanguage
     from config.observability import loop_lag, tracing
     from config.observability.access_log import with_lines
     from config.origins import SameOrigin
+    from config.postgresql.connections import give_up_after
     from config.serving import draining
     from config.serving.lifespan import lifespan
     from config.visitors import VisitorScope
@@ -36,6 +39,7 @@ def _application() -> ProtocolTypeRouter:
     for_all = [*ws_chat.routing.websocket_urlpatterns, any_address("", AuthMiddlewareStack(URLRouter(for_users)))]
     websocket = with_lines(SameOrigin(SocketLanguage(VisitorScope(URLRouter(for_all)))))
     draining.at_start(loop_lag.begin)
+    draining.at_start(partial(give_up_after, database.PATIENCE))
     tracing.start("triptych-web", **settings.TRACES_TO)
     return ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})
 

@@ -6,7 +6,6 @@ connection. Whoever has more than one to do together, or a query to build, uses 
 """
 
 import asyncio
-import select
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,10 +17,11 @@ from psycopg.pq import TransactionStatus
 
 from config import loops, patience
 from config.observability import counting
+from config.postgresql.connections import has_heard_something
 
 Row = tuple[Any, ...]
 
-# Seconds after which a server that gives no answer counts as away, and half as many where it takes no connection.
+# Seconds after which a server that gives no answer counts as away.
 PATIENCE = 10.0
 
 
@@ -59,7 +59,7 @@ class Connections:
     async def _take(self) -> psycopg.AsyncConnection[Row]:
         while self._free:
             connection = self._free.pop()
-            if not _has_heard_something(connection):
+            if not has_heard_something(connection):
                 return connection
             await connection.close()
         return await _connect()
@@ -71,19 +71,11 @@ class Connections:
             await connection.close()
 
 
-def _has_heard_something(connection: psycopg.AsyncConnection[Row]) -> bool:
-    """Whether the server has said something while nobody asked: that it goes, or has gone."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
 async def _connect() -> psycopg.AsyncConnection[Row]:
     parameters = connections["default"].get_connection_params()
     # What is left means the same here as it does for the ORM, the types of values among it.
     for name in ("cursor_factory", "prepare_threshold", "server_side_binding"):
         parameters.pop(name, None)
-    parameters.setdefault("connect_timeout", round(PATIENCE / 2))
     return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
 
 

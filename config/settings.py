@@ -7,6 +7,7 @@ from csp.constants import NONE, SELF
 
 from config import env
 from config.observability import logs
+from config.postgresql.connections import Bounded
 
 ENVIRONMENT = env.load()
 if env.servers_required():
@@ -84,11 +85,22 @@ TEMPLATES = [
 ]
 
 
+# Seconds for a connection to be made, and until one counts as lost whose other side is gone without a word (of
+# `tcp_user_timeout` milliseconds): https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_NOTICES_SILENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+
 def _database(url: str | None, **options: Any) -> dict[str, Any]:
     """Turn a postgres:// address into Django's form."""
     parts = urlsplit(url or "postgres://unset")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -96,7 +108,7 @@ def _database(url: str | None, **options: Any) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         # Persistent connections leak under ASGI; the pool does not.
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {**dict(parse_qsl(parts.query)), **options},
+        "OPTIONS": {**_NOTICES_SILENCE, **dict(parse_qsl(parts.query)), **options},
     }
 
 
@@ -109,6 +121,10 @@ DATABASES = {
             "min_size": 1,
             "max_size": ENVIRONMENT.database_pool_size - DATABASE_DIRECT_CONNECTIONS,
             "timeout": 10,
+            "connection_class": Bounded,
+            # Seconds of trying with growing pauses. After that the next request has it tried at once: with more, a
+            # pool would still be pausing long after PostgreSQL is back.
+            "reconnect_timeout": 5,
         },
     ),
 }

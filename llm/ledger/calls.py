@@ -220,7 +220,7 @@ def _as_row(call_id: uuid.UUID, call: Call) -> dict[str, object]:
 def _own_connection() -> Iterator[None]:
     """Let this thread use a connection that is not the pool's, and close it afterwards."""
     own = connections[DEFAULT_DB_ALIAS].copy()
-    own.settings_dict["OPTIONS"] = {**own.settings_dict["OPTIONS"], "pool": False, "connect_timeout": 5}
+    own.settings_dict["OPTIONS"] = {**own.settings_dict["OPTIONS"], "pool": False}
     connections[DEFAULT_DB_ALIAS] = own
     try:
         yield

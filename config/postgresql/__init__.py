@@ -1,0 +1,1 @@
+"""PostgreSQL as the ORM reaches it, also where it is restarted or falls silent."""
