@@ -1,6 +1,7 @@
 """The page where visitors see what is kept of their chats, take it along, or have it deleted."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -9,6 +10,7 @@ from channels.db import database_sync_to_async
 from django.contrib import messages
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, InterfaceError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -20,13 +22,11 @@ from redis.exceptions import RedisError
 from config.texts import written
 from config.visitors import visitor_of
 from kafka_chat import own_data as kafka_data
-from kafka_chat.models import ChatMessage as Question
 from llm import conversations
 from llm.shared_state import Away
 from llm.timelines import own_data as timelines_data
 from ws_chat import conversation as ws_conversation
 from ws_chat import own_data as ws_data
-from ws_chat.models import ChatMessage as Run
 from ws_chat.own_data import StillWritten
 
 log = structlog.get_logger(__name__)
@@ -85,8 +85,8 @@ async def erase(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:
     visitor = visitor_of(request)
     context = {
-        "kafka_questions": Question.objects.filter(session_id=visitor).count(),
-        "ws_questions": Run.objects.filter(visitor_id=visitor).count(),
+        "kafka_questions": kafka_data.kept(visitor).count(),
+        "ws_questions": ws_data.kept(visitor).count(),
         "problem": gettext(problem),
     }
     return render(request, "own_data.html", context, status=status)
@@ -101,19 +101,23 @@ async def _everything(visitor: UUID) -> AsyncIterator[str]:
             "websocket_chat": await _notes(ws_conversation.name_of(visitor)),
         }
     )
-    for name, rows, key in (
-        ("kafka_chat", kafka_data.rows, "message_id"),
-        ("websocket_chat", ws_data.rows, "run_id"),
-        ("timelines", timelines_data.rows, "trace_id"),
+    for name, mine in (
+        ("kafka_chat", kafka_data.kept(visitor)),
+        ("websocket_chat", ws_data.kept(visitor)),
+        ("timelines", timelines_data.kept(visitor)),
     ):
         yield f',"{name}":['
-        after, separator = None, ""
+        after, separator = UUID(int=0), ""
         # No connection is held while the client reads.
-        while some := await database_sync_to_async(rows)(visitor, after, _AT_ONCE):
+        while some := await database_sync_to_async(_some)(mine.filter(pk__gt=after)):
             yield separator + ",".join(map(_in_json, some))
-            after, separator = some[-1][key], ","
+            after, separator = some[-1][mine.model._meta.pk.attname], ","
         yield "]"
     yield "}\n"
+
+
+def _some(mine: QuerySet[Any]) -> list[dict[str, Any]]:
+    return list(mine.order_by("pk").values()[:_AT_ONCE])
 
 
 async def _notes(name: str) -> str | None:

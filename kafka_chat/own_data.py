@@ -2,12 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from kafka_chat import stopping
@@ -23,11 +22,9 @@ def name_of(session_id: uuid.UUID) -> str:
     return f"kafka:{session_id}"
 
 
-def rows(session_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> list[dict[str, Any]]:
-    """Return all that is stored of a visitor's questions behind one of them, or from the first on, oldest first."""
-    mine = ChatMessage.objects.filter(session_id=session_id, message_id__gt=after or uuid.UUID(int=0))
-    found: Iterable[Any] = mine.order_by("message_id").values()[:limit]
-    return list(found)
+def kept(session_id: uuid.UUID) -> QuerySet[ChatMessage]:
+    """Return a visitor's questions."""
+    return ChatMessage.objects.filter(session_id=session_id)
 
 
 async def erase(session_id: uuid.UUID) -> int:
@@ -56,11 +53,11 @@ async def _let_go(message_ids: list[uuid.UUID]) -> None:
 
 
 def _ids(session_id: uuid.UUID) -> list[uuid.UUID]:
-    return list(ChatMessage.objects.filter(session_id=session_id).values_list("message_id", flat=True))
+    return list(kept(session_id).values_list("message_id", flat=True))
 
 
 def _open(session_id: uuid.UUID) -> list[uuid.UUID]:
-    return list(ChatMessage.objects.filter(session_id=session_id, status__in=OPEN).values_list("message_id", flat=True))
+    return list(kept(session_id).filter(status__in=OPEN).values_list("message_id", flat=True))
 
 
 @transaction.atomic
@@ -68,7 +65,7 @@ def _delete(session_id: uuid.UUID, unfinished: list[uuid.UUID]) -> None:
     # What the relay is sending just now is deleted an hour later, with everything that was sent.
     entries = OutboxEntry.objects.filter(key=session_id.bytes).select_for_update(skip_locked=True)
     OutboxEntry.objects.filter(pk__in=[entry.pk for entry in entries]).delete()
-    mine = ChatMessage.objects.filter(session_id=session_id)
+    mine = kept(session_id)
     for row in mine.filter(pk__in=unfinished).select_for_update():
         # A new one, so that columns which come later are emptied too.
         ChatMessage(

@@ -2,11 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
+from django.db.models import QuerySet
 
 from llm import runs
 from ws_chat import conversation, retrieval
@@ -22,11 +21,9 @@ class StillWritten(Exception):
     """An answer has not ended in time, wherever it is written; nothing was deleted."""
 
 
-def rows(visitor_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> list[dict[str, Any]]:
-    """Return all that is stored of a visitor's runs behind one of them, or from the first on, oldest first."""
-    mine = ChatMessage.objects.filter(visitor_id=visitor_id, run_id__gt=after or uuid.UUID(int=0))
-    found: Iterable[Any] = mine.order_by("run_id").values()[:limit]
-    return list(found)
+def kept(visitor_id: uuid.UUID) -> QuerySet[ChatMessage]:
+    """Return a visitor's runs."""
+    return ChatMessage.objects.filter(visitor_id=visitor_id)
 
 
 async def erase(visitor_id: uuid.UUID) -> int:
@@ -60,10 +57,10 @@ async def _stop(visitor_id: uuid.UUID) -> None:
 
 
 def _ids(visitor_id: uuid.UUID) -> list[uuid.UUID]:
-    return list(ChatMessage.objects.filter(visitor_id=visitor_id).values_list("run_id", flat=True))
+    return list(kept(visitor_id).values_list("run_id", flat=True))
 
 
 @transaction.atomic
 def _delete(visitor_id: uuid.UUID) -> None:
-    ChatMessage.objects.filter(visitor_id=visitor_id).delete()
+    kept(visitor_id).delete()
     ConversationStart.objects.filter(visitor_id=visitor_id).delete()

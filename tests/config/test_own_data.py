@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 import pytest
-from channels.db import database_sync_to_async
 from django.test import AsyncClient
 from django.utils import timezone
 
@@ -126,7 +125,7 @@ async def test_an_answer_that_is_being_written_is_stopped_and_comes_to_nothing(
     for row in rows:
         assert (row.message, row.response, row.status) == ("", "", Status.STOPPED)
         assert row.session_id != visitor
-    assert not await database_sync_to_async(kafka_data.rows)(visitor, None, 10)
+    assert not await kafka_data.kept(visitor).aexists()
     assert not await ChatMessage.objects.filter(status__in=OPEN).aexists()
     with pytest.raises(AssertionError):
         await store(asked, response=WORDS)
