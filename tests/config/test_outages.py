@@ -1,6 +1,6 @@
 """Pages while PostgreSQL takes no connection, keeps silent, or has been restarted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -57,29 +57,32 @@ def test_after_a_restart_no_request_is_given_a_connection_of_before() -> None:
 
 
 @pytest.fixture
-def impatient() -> Iterator[None]:
-    """A web server's bound for an answer, but a short one."""
-    bounds.give_up_after(0.3)
-    yield
+def impatience() -> Iterator[Callable[[], None]]:
+    """Set a web server's bound for an answer, but a short one, until the test ends."""
+    yield lambda: bounds.give_up_after(1.0)
     bounds.give_up_after(None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_page_does_not_wait_for_a_database_that_is_frozen(client: Client, impatient: None) -> None:
+def test_a_page_does_not_wait_for_a_database_that_is_frozen(client: Client, impatience: Callable[[], None]) -> None:
     client.force_login(User.objects.create_user("somebody", is_staff=True))
     pid = _pid()
     with frozen(pid):
+        impatience()
         response = client.get("/data-agent/")
+        bounds.give_up_after(None)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
     close_old_connections()
     assert _pid() != pid
 
 
 @pytest.mark.django_db(transaction=True)
-def test_only_a_web_server_gives_a_statement_up(impatient: None) -> None:
+def test_only_a_web_server_gives_a_statement_up(impatience: Callable[[], None]) -> None:
+    connection.ensure_connection()
+    impatience()
     with pytest.raises(OperationalError), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(60)")
-    close_old_connections()
     bounds.give_up_after(None)
+    close_old_connections()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(0.5)")
+        cursor.execute("SELECT pg_sleep(1.2)")
