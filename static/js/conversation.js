@@ -4,6 +4,7 @@ import { Announcer } from "./announcer.js";
 import { dressCode, makeCopyButton } from "./copying.js";
 import { Growing } from "./growing.js";
 import { setHtml } from "./html.js";
+import { goOn } from "./stopwatch.js";
 import { forget, know, measured } from "./timeline.js";
 import { gettext, interpolate, number } from "./words.js";
 
@@ -31,7 +32,7 @@ export class Conversation {
     this.exchanges = [...this.list.children].map((element) => new Exchange(this, element));
     for (const exchange of this.exchanges) {
       exchange.dress();
-      exchange.know(exchange.element.dataset.trace);
+      exchange.goOn(exchange.element.dataset.trace);
     }
     this.toEnd();
   }
@@ -161,6 +162,13 @@ export class Exchange {
   measure() {
     this.stopwatch.end(this.answer.textContent.trim() !== "");
     measured(part(this.element, "timeline"), this.stopwatch, () => this.conversation.toEnd());
+  }
+
+  // Measures on where this page was loaded again before the answer's end was shown and told.
+  goOn(trace) {
+    this.stopwatch = goOn(trace);
+    if (this.stopwatch === null) this.know(trace);
+    else if (this.hasEnded) this.measure();
   }
 
   // Shows how the answer came, where that was measured before.

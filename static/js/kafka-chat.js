@@ -164,7 +164,7 @@ export class KafkaChat {
     for (;;) {
       const holds = cut < CUT;
       const asked = performance.now();
-      if (!holds && exchange.stopwatch) exchange.stopwatch.transport = "plain";
+      if (exchange.stopwatch) exchange.stopwatch.transport = holds ? "held" : "plain";
       const looking = (this.looking = { dropped: false, aborting: new AbortController() });
       const response = await look(holds ? `${url}&wait=${HOLD}` : url, looking.aborting);
       this.looking = null;

@@ -4,6 +4,47 @@
 import { pause } from "./pause.js";
 
 const SETTLED = 1_500; // milliseconds after the end: then the row, the ledger and the marks of all processes are there
+const KEPT = "stopwatches";
+
+// What runs in this page, and by trace what ran in it until it was loaded again.
+const running = new Set();
+const before = take();
+
+addEventListener("pagehide", () => {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify([...running]));
+  } catch {
+    // There is no storage. A timeline is an extra.
+  }
+});
+
+// Goes on with a stopwatch of this page that ran when it was loaded again; null where there is none.
+export function goOn(trace) {
+  const kept = before.get(trace);
+  if (!kept) return null;
+  before.delete(trace);
+  const stopwatch = Object.assign(new Stopwatch(kept.transport), kept);
+  running.add(stopwatch);
+  if (stopwatch.endAt === null) stopwatch.reconnected();
+  return stopwatch;
+}
+
+// Who went elsewhere and came back did not wait for the answer.
+function take() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT)) ?? [];
+    sessionStorage.removeItem(KEPT);
+    const [{ type }] = performance.getEntriesByType("navigation");
+    return new Map(type === "reload" ? kept.map((each) => [each.trace, each]) : []);
+  } catch {
+    return new Map();
+  }
+}
+
+// Goes on from one load of the page to the next, at the precision of the page's own clock.
+function now() {
+  return performance.timeOrigin + performance.now();
+}
 
 export class Stopwatch {
   // `transport`: websocket, sse, held or plain
@@ -11,16 +52,18 @@ export class Stopwatch {
     this.transport = transport;
     this.reconnects = 0;
     this.trace = null;
-    this.sent = performance.now();
+    this.sent = now();
     this.acceptedAt = this.firstAt = this.endAt = null;
   }
 
   get elapsed() {
-    return performance.now() - this.sent;
+    // The system's clock may have been put back between two loads.
+    return Math.max(0, now() - this.sent);
   }
 
   accepted(trace) {
     this.trace = trace;
+    running.add(this);
     this.acceptedAt ??= this.elapsed;
   }
 
@@ -58,6 +101,8 @@ export class Stopwatch {
       return response.ok ? await response.json() : null;
     } catch {
       return null;
+    } finally {
+      running.delete(this);
     }
   }
 }

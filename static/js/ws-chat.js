@@ -7,7 +7,7 @@ import { Composer, Refusal } from "./composer.js";
 import { Conversation, part } from "./conversation.js";
 import { Fallback } from "./fallback.js";
 import { Socket } from "./socket.js";
-import { Stopwatch } from "./stopwatch.js";
+import { goOn, Stopwatch } from "./stopwatch.js";
 import { Tools } from "./tools.js";
 import { gettext, interpolate } from "./words.js";
 import { Earlier } from "./ws-earlier.js";
@@ -184,6 +184,9 @@ export class WsChat {
       exchange.stopwatch.accepted(run);
       this.asked.resolve();
       this.asked = null;
+    } else {
+      exchange.stopwatch = goOn(run);
+      if (exchange.stopwatch) exchange.stopwatch.transport = "websocket";
     }
     if (this.unconfirmed === question) this.confirm();
     this.update();

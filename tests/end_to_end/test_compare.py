@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.end_to_end.accessibility import violations
+from tests.end_to_end.figures import milliseconds, row
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +30,7 @@ def _drawing(page: Page) -> Locator:
 
 
 def _cells(page: Page, name: str) -> list[str]:
-    row = _drawing(page).get_by_role("row").filter(has=page.get_by_role("rowheader", name=name, exact=True))
-    return row.get_by_role("cell").all_inner_texts()
+    return row(_drawing(page), name).get_by_role("cell").all_inner_texts()
 
 
 def test_four_ways_are_asked_in_turn_and_drawn_on_one_scale(page: Page) -> None:
@@ -50,8 +50,8 @@ def test_four_ways_are_asked_in_turn_and_drawn_on_one_scale(page: Page) -> None:
     assert websocket == "0 reads, 1 write"
     # The answer takes 2 s, and the row is read every 500 ms.
     assert int(plain.split()[0]) >= 2
-    seen = [_milliseconds(text) for text in _cells(page, "first text seen")]
-    ended = [_milliseconds(text) for text in _cells(page, "end seen")]
+    seen = [milliseconds(text) for text in _cells(page, "first text seen")]
+    ended = [milliseconds(text) for text in _cells(page, "end seen")]
     # Who streams shows the first word before the end; who polls shows nothing before it.
     assert [first < end for first, end in zip(seen, ended, strict=True)] == [False, False, True, True]
     expect(page.get_by_role("button", name="Compare")).to_be_enabled()
@@ -88,9 +88,3 @@ def test_a_door_that_lets_nobody_in_says_why_and_the_others_answer(page_may_comp
         expect(_state(page, door)).to_have_text(sentence)
     expect(_state(page, "websocket")).to_have_text("Done")
     assert len(_cells(page, "end seen")) == 1
-
-
-def _milliseconds(text: str) -> float:
-    found = re.fullmatch(r"([\d.]+) (m?)s", text)
-    assert found is not None, text
-    return float(found[1]) * (1 if found[2] else 1000)
