@@ -1,4 +1,4 @@
-"""What is wrong with a page by WCAG 2.2, levels A and AA: what axe finds, and what large text loses."""
+"""What is wrong with a page by WCAG 2.2, levels A and AA: what axe finds, what moves, and what large text loses."""
 
 import json
 from typing import Literal
@@ -32,15 +32,32 @@ _TWICE_AS_LARGE = """() => {
   root.style.setProperty('font-size', '200%');
   const shown = [...document.body.querySelectorAll('*')]
     .filter((each) => each.checkVisibility({ visibilityProperty: true }))
-    .filter((each) => !each.closest('.visually-hidden, .skip, svg'));
+    .filter((each) => !each.closest('.visually-hidden, .skip, svg') && getComputedStyle(each).clipPath === 'none');
+  const scrolls = (each) => each !== null
+    && (['auto', 'scroll'].includes(getComputedStyle(each).overflowX) || scrolls(each.parentElement));
   const wide = root.scrollWidth <= innerWidth ? []
-    : shown.filter((each) => each.getBoundingClientRect().right > innerWidth + 1);
+    : ['the page', ...shown.filter((each) => each.getBoundingClientRect().right > innerWidth + 1 && !scrolls(each))];
   const cut = shown.filter((each) => getComputedStyle(each).overflow === 'hidden'
     && (each.scrollWidth > each.clientWidth + 1 || each.scrollHeight > each.clientHeight + 2));
   root.style.removeProperty('font-size');
-  const named = (kind, found) => found.slice(0, 8).map((each) => `${kind}: ${each.outerHTML.slice(0, 120)}`);
+  const named = (kind, found) => found.slice(0, 8).map((each) => `${kind}: ${each.outerHTML?.slice(0, 120) ?? each}`);
   return [...named('wide', wide), ...named('cut', cut)];
 }"""
+
+
+# What moves by itself, or would: by its style, whether or not it happens to run now.
+_MOTION = """() => [...document.querySelectorAll('*')].filter((each) => [null, '::before', '::after'].some((pseudo) => {
+  const style = getComputedStyle(each, pseudo);
+  // Of what is drawn nowhere there is no style.
+  return !['none', ''].includes(style.animationName) || style.scrollBehavior === 'smooth'
+    || style.transitionDuration.split(', ').some((duration) => parseFloat(duration) > 0);
+})).slice(0, 8).map((each) => `moves: ${each.outerHTML.slice(0, 120)}`)"""
+
+
+def motion(page: Page) -> list[str]:
+    """Return what moves, or would, although the visitor wants less motion; WCAG 2.2, 2.2.2 and 2.3.3."""
+    page.emulate_media(reduced_motion="reduce")
+    return page.evaluate(_MOTION)
 
 
 def lost_in_large_text(page: Page) -> list[str]:
@@ -50,3 +67,8 @@ def lost_in_large_text(page: Page) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         found += [f"{width} px: {each}" for each in page.evaluate(_TWICE_AS_LARGE)]
     return found
+
+
+def everything_wrong(page: Page) -> list[str]:
+    """Return what axe finds, what would move, and what large text loses."""
+    return violations(page) + motion(page) + lost_in_large_text(page)

@@ -1,9 +1,11 @@
-"""axe finds nothing on the pages in their states, in either colour scheme; text may be twice as large."""
+"""axe finds nothing on the pages in their states, in either colour scheme; large text loses nothing, nothing moves."""
+
+import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.end_to_end.accessibility import violations
+from tests.end_to_end.accessibility import everything_wrong, motion, violations
 from tests.end_to_end.chats import CHATS, bring_up, is_answered, open_chats, send
 from tests.end_to_end.workspace import COUNTRIES, ask, expect_state, part
 
@@ -43,22 +45,60 @@ def test_the_about_page_on_a_phone(page: Page) -> None:
 
 
 def test_the_data_agent_in_all_its_states(analyst: Page) -> None:
-    assert violations(analyst) == []
+    assert everything_wrong(analyst) == []
     step = ask(analyst, COUNTRIES)
     expect_state(step, "proposed")
-    assert violations(analyst) == []
+    assert everything_wrong(analyst) == []
     part(step, "approve").click()
     expect_state(step, "answered")
-    assert violations(analyst) == []
+    assert everything_wrong(analyst) == []
     expect_state(ask(analyst, "agent:delete"), "blocked")
-    assert violations(analyst) == []
+    assert everything_wrong(analyst) == []
 
 
 def test_pages_around_them(page_may_complain: Page) -> None:
     page = page_may_complain
     for address in ("/compare/", "/data-agent/", "/your-data/", "/models/", "/admin/login/", "/nowhere/"):
         page.goto(address)
-        assert violations(page) == [], address
+        assert everything_wrong(page) == [], address
+
+
+def test_the_about_page_without_scripts(page: Page) -> None:
+    # axe is one. So the page has none of its own, and shows what is for browsers that run none.
+    shown = {
+        r"<script\b.*?</script>|</?noscript>": "",
+        r"\(scripting: none\)": "all",
+        r"\(scripting: enabled\)": "print",
+    }
+
+    def strip(route: Route) -> None:
+        response = route.fetch()
+        text = response.text()
+        for pattern, instead in shown.items():
+            text = re.sub(pattern, instead, text, flags=re.DOTALL)
+        route.fulfill(response=response, body=text)
+
+    page.route(re.compile(r"/about/$|/about\.\w+\.css$"), strip)
+    page.goto("/about/")
+    expect(page.locator("#ws-chat").get_by_text("needs JavaScript")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button")).to_have_count(1)
+    assert everything_wrong(page) == []
+
+
+def test_what_is_not_open_to_an_analyst(analyst_may_complain: Page) -> None:
+    analyst_may_complain.goto("/admin/operations/")
+    assert everything_wrong(analyst_may_complain) == []
+
+
+def test_who_wants_less_motion_sees_none(page: Page) -> None:
+    open_chats(page)
+    exchange = send(page, "ws-chat", "scene:lasting please")
+    expect(exchange).to_have_attribute("data-state", "streaming")
+    # The connection's mark breathes while an answer is written.
+    assert page.evaluate("document.getAnimations().length") > 0
+    assert motion(page) == []
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.locator('#ws-chat [data-part="stop"]').click()
 
 
 def test_a_growing_answer_is_told_in_sentences_and_not_word_by_word(page: Page) -> None:

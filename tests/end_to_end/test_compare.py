@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.end_to_end.accessibility import violations
+from tests.end_to_end.accessibility import everything_wrong
 from tests.end_to_end.figures import milliseconds, row
 
 pytestmark = pytest.mark.browser
@@ -58,7 +58,7 @@ def test_four_ways_are_asked_in_turn_and_drawn_on_one_scale(page: Page) -> None:
     page.reload()
     curves = page.get_by_role("figure").filter(has_text="Completion, p95").get_by_role("img")
     expect(curves).to_have_accessible_name(re.compile("In all: .*WebSocket chat, WebSocket [0-9.]+ s"))
-    assert violations(page) == []
+    assert everything_wrong(page) == []
     ways = page.get_by_role("region", name="Statistics in all")
     for way in ("Kafka chat, held polling", "Kafka chat, plain polling", "Kafka chat, server-sent events"):
         expect(ways.get_by_role("rowheader", name=way)).to_be_visible()

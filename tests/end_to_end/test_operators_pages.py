@@ -1,11 +1,34 @@
-"""The pages on which operators act: axe finds nothing on them, and large text loses nothing."""
+"""The pages of operators and auditors: axe finds nothing on them, large text loses nothing, and nothing moves."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.accessibility import lost_in_large_text, violations
+from tests.end_to_end import workspace
+from tests.end_to_end.accessibility import everything_wrong
 
 pytestmark = pytest.mark.browser
+
+_PAGES = (
+    "/admin/",
+    "/admin/operations/",
+    "/admin/kafka_chat/chatmessage/",
+    "/admin/kafka_chat/outboxentry/",
+    "/admin/ws_chat/chatmessage/",
+    "/admin/llm/call/",
+    "/admin/llm/price/",
+    "/admin/llm/price/add/",
+    "/admin/llm/profile/",
+    "/admin/data_agent/auditevent/",
+    "/admin/nowhere/",
+)
+
+
+def test_the_admin(operator: Page) -> None:
+    found = {}
+    for address in _PAGES:
+        operator.goto(address)
+        found[address] = everything_wrong(operator)
+    assert {address: wrong for address, wrong in found.items() if wrong} == {}
 
 
 def test_dead_letters_and_what_sending_them_back_would_do(operator: Page) -> None:
@@ -17,14 +40,23 @@ def test_dead_letters_and_what_sending_them_back_would_do(operator: Page) -> Non
                 break
         operator.get_by_role("button", name=button).click()
         expect(operator.get_by_role("heading", name=heading)).to_be_visible()
-        assert violations(operator) + lost_in_large_text(operator) == []
+        assert everything_wrong(operator) == []
 
 
 def test_a_failed_question_and_what_asking_it_again_would_do(operator: Page) -> None:
     operator.goto("/admin/kafka_chat/chatmessage/?status__exact=failed")
     operator.locator("#result_list .field-asked a").first.click()
     expect(operator.get_by_role("button", name="Ask again…")).to_be_visible()
-    assert violations(operator) + lost_in_large_text(operator) == []
+    assert everything_wrong(operator) == []
     operator.get_by_role("button", name="Ask again…").click()
     expect(operator.get_by_role("heading", name="Ask again?")).to_be_visible()
-    assert violations(operator) + lost_in_large_text(operator) == []
+    assert everything_wrong(operator) == []
+
+
+def test_the_audit_log_with_a_filter_and_an_open_event(operator: Page) -> None:
+    operator.goto("/data-agent/?new")
+    workspace.connected(operator)
+    workspace.expect_state(workspace.ask(operator, workspace.COUNTRIES), "proposed")
+    operator.goto("/data-agent/audit/?kind=proposed")
+    operator.locator(".audit details summary").first.click()
+    assert everything_wrong(operator) == []
