@@ -174,6 +174,11 @@ def colleague_account(running: Up) -> tuple[str, str]:
 @pytest.fixture(scope="package")
 def operator_account(running: Up) -> tuple[str, str]:
     """Name and password of somebody who may do everything, and has something to do."""
+    return make_operator(running)
+
+
+def make_operator(running: Up) -> tuple[str, str]:
+    """Make the operator and what there is to do; return name and password."""
     name, password = OPERATOR
     _run(running, _MAKE_OPERATOR.format(name=name, password=password))
     return OPERATOR
@@ -196,13 +201,18 @@ def operator(browser: Browser, triptych: str, operator_account: tuple[str, str])
 
 @contextmanager
 def _signed_in(browser: Browser, site: str, account: tuple[str, str], *, to: str) -> Iterator[Page]:
-    name, password = account
     context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 800})
     page = context.new_page()
+    enter(page, account, to=to)
+    yield page
+    context.close()
+
+
+def enter(page: Page, account: tuple[str, str], *, to: str) -> None:
+    """Sign in on the admin's page, to be led to this address."""
+    name, password = account
     page.goto(f"/admin/login/?{urlencode({'next': to})}")
     page.locator("#id_username").fill(name)
     page.locator("#id_password").fill(password)
     page.locator("#id_password").press("Enter")
     expect(page).not_to_have_url(re.compile("/admin/login/"))
-    yield page
-    context.close()

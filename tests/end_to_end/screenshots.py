@@ -1,7 +1,7 @@
 """Takes the README's pictures: `python -m tests.end_to_end.screenshots [--scripted] [FOLDER]` (`make screenshots`).
 
-Starts the whole system in a temporary folder with the local model, uses the pages as a visitor would, and writes PNG
-files to FOLDER, by default `docs/screenshots`.
+Starts the whole system in a temporary folder with the local model, uses the pages as a visitor and an operator would,
+and writes PNG files to FOLDER, by default `docs/screenshots`.
 """
 
 import argparse
@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from config.embedded.ports import any_free
 from config.env import BASE_DIR
+from tests.end_to_end.admin import open_failed_question, settle
 from tests.end_to_end.chats import bring_up
-from tests.end_to_end.conftest import CHROMIUM_ARGUMENTS, SCRIPTED, find_chromium
+from tests.end_to_end.conftest import CHROMIUM_ARGUMENTS, SCRIPTED, enter, find_chromium, make_operator
 from tests.servers import forget_settings, up
 
 FOLDER = BASE_DIR / "docs" / "screenshots"
@@ -51,24 +53,48 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         sign_in = re.search(rf"{site}/demo/\S+", system.output)
         assert sign_in is not None
+        operator = make_operator(system)
         for look, scheme, size in (("", "light", WIDE), ("-dark", "dark", WIDE), ("-phone", "light", PHONE)):
-            with _page(browser, site, scheme, size) as page:
+
+            def keep(page: Page, name: str, look: str = look, *, full_page: bool = True) -> None:
+                page.screenshot(path=arguments.folder / f"{name}{look}.png", full_page=full_page)
+
+            with _page(browser, site, color_scheme=scheme, viewport=size, is_mobile=size is PHONE) as page:
                 about(page)
-                page.screenshot(path=arguments.folder / f"about{look}.png", full_page=size is PHONE)
+                keep(page, "about", full_page=size is PHONE)
+                open_timelines(page)
+                keep(page, "about-timeline")
                 explain_and_refuse(page)
-                page.screenshot(path=arguments.folder / f"about-explained{look}.png", full_page=True)
+                keep(page, "about-explained")
+                compare(page)
+                keep(page, "compare")
                 propose(page, sign_in.group())
-                page.screenshot(path=arguments.folder / f"data-agent-proposal{look}.png", full_page=True)
+                keep(page, "data-agent-proposal")
                 approve(page)
-                page.screenshot(path=arguments.folder / f"data-agent-answer{look}.png", full_page=True)
+                keep(page, "data-agent-answer")
+            with _page(browser, site, color_scheme=scheme, viewport=size, locale="de") as page:
+                page.goto("/about/")
+                keep(page, "about-german")
+            with _page(browser, site, color_scheme=scheme, viewport=size, java_script_enabled=False) as page:
+                ask_without_scripts(page)
+                keep(page, "about-without-scripts")
+            with _page(browser, site, color_scheme=scheme, viewport=size, is_mobile=size is PHONE) as page:
+                enter(page, operator, to="/admin/operations/")
+                keep(page, "operations")
+                settle(page, "Send back…")
+                keep(page, "dead-letter-sent-back")
+                open_failed_question(page)
+                page.get_by_role("button", name="Ask again…").click()
+                page.get_by_role("heading", name="Ask again?").wait_for()
+                keep(page, "question-asked-again")
         browser.close()
     for picture in sorted(arguments.folder.glob("*.png")):
         print(picture)
 
 
 @contextmanager
-def _page(browser: Browser, site: str, scheme: str, size: dict[str, int]) -> Iterator[Page]:
-    context = browser.new_context(base_url=site, color_scheme=scheme, viewport=size, is_mobile=size is PHONE)  # type: ignore[arg-type]
+def _page(browser: Browser, site: str, **options: Any) -> Iterator[Page]:
+    context = browser.new_context(base_url=site, **options)
     context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
@@ -86,6 +112,32 @@ def about(page: Page) -> None:
         exchange = page.locator(f"#{chat} .exchange").last
         expect(exchange).to_have_attribute("data-state", "answered", timeout=PATIENCE)
     _let_go(page)
+
+
+def open_timelines(page: Page) -> None:
+    """Have both timelines drawn."""
+    for chat in QUESTIONS:
+        bring_up(page, chat)
+        page.locator(f'#{chat} [data-part="timeline"] summary').last.click()
+        page.locator(f"#{chat} figure").last.scroll_into_view_if_needed()
+    _let_go(page)
+
+
+def compare(page: Page) -> None:
+    """Have a question asked in four ways, below which the site's curves are those of before."""
+    page.goto("/compare/")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("button", name="Compare")).to_be_enabled(timeout=4 * PATIENCE)
+    page.locator("figure.timeline").first.wait_for()
+    _let_go(page)
+
+
+def ask_without_scripts(page: Page) -> None:
+    """Have the Kafka chat answer a browser that runs no scripts."""
+    page.goto("/about/")
+    page.locator("#kafka-chat-text").fill(QUESTIONS["kafka-chat"])
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#kafka-chat .exchange").last).to_have_attribute("data-state", "answered", timeout=PATIENCE)
 
 
 def explain_and_refuse(page: Page) -> None:
@@ -115,6 +167,10 @@ def approve(page: Page) -> None:
     """Have the query run."""
     page.locator('.step [data-part="approve"]').click()
     expect(page.locator('.step [data-part="answer"]')).to_be_visible(timeout=PATIENCE)
+    # A chart is fetched when it comes into sight.
+    for chart in page.locator(".chart img").all():
+        chart.scroll_into_view_if_needed()
+        expect(chart).to_have_js_property("complete", True)
     _let_go(page)
 
 

@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.end_to_end import workspace
 from tests.end_to_end.accessibility import everything_wrong
+from tests.end_to_end.admin import open_failed_question, settle
 
 pytestmark = pytest.mark.browser
 
@@ -33,19 +34,13 @@ def test_the_admin(operator: Page) -> None:
 
 def test_dead_letters_and_what_sending_them_back_would_do(operator: Page) -> None:
     for button, heading in (("Send back…", "Send back?"), ("Dismiss…", "Dismiss?")):
-        # The page waits for the broker no longer than 2 s, which a busy machine may take.
-        for _ in range(20):
-            operator.goto("/admin/operations/dead-letters/")
-            if operator.get_by_role("button", name=button).is_visible():
-                break
-        operator.get_by_role("button", name=button).click()
+        settle(operator, button)
         expect(operator.get_by_role("heading", name=heading)).to_be_visible()
         assert everything_wrong(operator) == []
 
 
 def test_a_failed_question_and_what_asking_it_again_would_do(operator: Page) -> None:
-    operator.goto("/admin/kafka_chat/chatmessage/?status__exact=failed")
-    operator.locator("#result_list .field-asked a").first.click()
+    open_failed_question(operator)
     expect(operator.get_by_role("button", name="Ask again…")).to_be_visible()
     assert everything_wrong(operator) == []
     operator.get_by_role("button", name="Ask again…").click()
