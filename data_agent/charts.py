@@ -39,6 +39,8 @@ _YEAR = re.compile(r"(^|_)(year|month|quarter|week|day|hour)$", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
+# Along an axis; more would run into each other where they are long.
+_MOST_FIGURES = 5
 _STYLE = Style(
     background="transparent",
     plot_background="transparent",
@@ -173,7 +175,8 @@ def _line_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sug
 
 
 def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion) -> Any:
-    made = pygal.HorizontalBar(**(_look(columns, chart, legend=False) | {"height": max(200, 70 + 24 * len(rows))}))
+    look = _look(columns, chart, legend=False) | {"height": max(200, 70 + 24 * len(rows))}
+    made = pygal.HorizontalBar(**look, max_scale=_MOST_FIGURES)
     (y,) = chart.ys
     # The library draws the first at the bottom.
     falling = list(reversed(rows))
@@ -183,7 +186,8 @@ def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sugg
 
 
 def _scatter_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion) -> Any:
-    made = pygal.XY(**_look(columns, chart, legend=False), stroke=False, x_title=_label(columns[chart.x].name))
+    title = _label(columns[chart.x].name)
+    made = pygal.XY(**_look(columns, chart, legend=False), stroke=False, x_title=title, max_scale=_MOST_FIGURES)
     (y,) = chart.ys
     points = [(_number(row[chart.x]), _number(row[y])) for row in rows]
     made.add(_label(columns[y].name), [point for point in points if None not in point])

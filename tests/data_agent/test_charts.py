@@ -1,3 +1,4 @@
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,10 @@ ID = ResultColumn("user_id", "int8", True)
 MONTHS = [(f"2025-{month:02}-01", str(month * 1.5)) for month in range(1, 13)]
 COUNTRIES = [("Germany", "12"), ("Japan <&>", "7.5"), ("France", None)]
 POINTS = [(str(number), str(number * number)) for number in range(12)]
+
+SVG = "{http://www.w3.org/2000/svg}"
+# Of a chart's figures, in pixels.
+LETTER = 6.5
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,25 @@ def test_all_values_are_drawn() -> None:
     assert svg.count('class="bar"') == 2
     for name in ("Germany", "Japan &lt;&amp;&gt;", "France"):
         assert name in svg
+
+
+@pytest.mark.parametrize("largest", [302177.66, 12345678901, 0.5])
+@pytest.mark.parametrize(("column", "names"), [(COUNTRY, "abcdefghijkl"), (PRICE, None)], ids=["bar", "scatter"])
+def test_figures_along_an_axis_do_not_run_into_each_other(
+    column: ResultColumn, names: str | None, largest: float
+) -> None:
+    sizes = [str(largest * number / 12) for number in range(1, 13)]
+    rows = list(zip(names or sizes, sizes, strict=True))
+    suggestion = charts.suggest([column, REVENUE], rows)
+    assert suggestion is not None
+    tree = ElementTree.fromstring(charts.render([column, REVENUE], rows, suggestion, "Revenue"))
+    figures = [
+        (float(text.get("x", "")), len(text.text or ""))
+        for axis in tree.iter(f"{SVG}g")
+        if "axis x" in axis.get("class", "")
+        for text in axis.iter(f"{SVG}text")
+    ]
+    assert len(figures) > 2
+    # Each is centred on its line.
+    for (left, letters), (right, more) in pairwise(sorted(figures)):
+        assert right - left > (letters + more) / 2 * LETTER
