@@ -111,6 +111,8 @@ def about(page: Page) -> None:
     for chat in QUESTIONS:
         exchange = page.locator(f"#{chat} .exchange").last
         expect(exchange).to_have_attribute("data-state", "answered", timeout=PATIENCE)
+        bring_up(page, chat)
+        exchange.locator('[data-part="timeline"] summary').wait_for()
     _let_go(page)
 
 
