@@ -29,7 +29,6 @@ MAX_BARS = 40
 MAX_LINES = 6
 MAX_POINTS = 1_000
 MIN_SCATTER = 5
-WIDTH, HEIGHT = 760, 400
 
 _TIMES = frozenset({"date", "timestamp", "timestamptz"})
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "bool"})
@@ -39,8 +38,6 @@ _YEAR = re.compile(r"(^|_)(year|month|quarter|week|day|hour)$", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
-# Along an axis; more would run into each other where they are long.
-_MOST_FIGURES = 5
 _STYLE = Style(
     background="transparent",
     plot_background="transparent",
@@ -61,6 +58,23 @@ _STYLE = Style(
     stroke_opacity="1",
     transition="0s",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Pixels of a picture, whose letters are as large in each; figures and moments along an axis; letters of a name.
+
+    More would run into each other where they are long.
+    """
+
+    width: int
+    height: int
+    figures: int
+    moments: int
+    letters: int
+
+
+WIDE, NARROW = Size(760, 400, 5, 12, 24), Size(340, 320, 2, 5, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +148,11 @@ def _points(columns: Sequence[ResultColumn], rows: Sequence[Row], numbers: list[
     return Suggestion("scatter", gettext("%(what)s against %(place)s, a point for each row") % names, x, (y,))
 
 
-def render(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, title: str) -> str:
+def render(
+    columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, title: str, size: Size = WIDE
+) -> str:
     """Return the chart as an SVG document of its own."""
-    made = {"line": _line_chart, "bar": _bar_chart, "scatter": _scatter_chart}[chart.kind](columns, rows, chart)
+    made = {"line": _line_chart, "bar": _bar_chart, "scatter": _scatter_chart}[chart.kind](columns, rows, chart, size)
     tree = made.render_tree()
     _undress(tree)
     tree.set("role", "img")
@@ -157,11 +173,12 @@ def style_of(svg: str) -> str:
     return found.group(1) if found else ""
 
 
-def _line_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion) -> Any:
+def _line_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, size: Size) -> Any:
     moments = sorted({str(row[chart.x]) for row in rows}, key=lambda text: _moment(text) or datetime.min)
-    made = pygal.Line(**_look(columns, chart, legend=chart.by is not None or len(chart.ys) > 1), x_label_rotation=30)
+    legend = chart.by is not None or len(chart.ys) > 1
+    made = pygal.Line(**_look(columns, chart, size, legend=legend), x_label_rotation=30)
     made.x_labels = [_short(moment) for moment in moments]
-    made.x_labels_major_count = 12
+    made.x_labels_major_count = size.moments
     made.show_minor_x_labels = False
     if chart.by is None:
         series = [(columns[y].name, {str(row[chart.x]): row[y] for row in rows}) for y in chart.ys]
@@ -174,9 +191,9 @@ def _line_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sug
     return made
 
 
-def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion) -> Any:
-    look = _look(columns, chart, legend=False) | {"height": max(200, 70 + 24 * len(rows))}
-    made = pygal.HorizontalBar(**look, max_scale=_MOST_FIGURES)
+def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, size: Size) -> Any:
+    look = _look(columns, chart, size, legend=False) | {"height": max(200, 70 + 24 * len(rows))}
+    made = pygal.HorizontalBar(**look, max_scale=size.figures)
     (y,) = chart.ys
     # The library draws the first at the bottom.
     falling = list(reversed(rows))
@@ -185,27 +202,27 @@ def _bar_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Sugg
     return made
 
 
-def _scatter_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion) -> Any:
+def _scatter_chart(columns: Sequence[ResultColumn], rows: Sequence[Row], chart: Suggestion, size: Size) -> Any:
     title = _label(columns[chart.x].name)
-    made = pygal.XY(**_look(columns, chart, legend=False), stroke=False, x_title=title, max_scale=_MOST_FIGURES)
+    made = pygal.XY(**_look(columns, chart, size, legend=False), stroke=False, x_title=title, max_scale=size.figures)
     (y,) = chart.ys
     points = [(_number(row[chart.x]), _number(row[y])) for row in rows]
     made.add(_label(columns[y].name), [point for point in points if None not in point])
     return made
 
 
-def _look(columns: Sequence[ResultColumn], chart: Suggestion, *, legend: bool) -> dict[str, Any]:
+def _look(columns: Sequence[ResultColumn], chart: Suggestion, size: Size, *, legend: bool) -> dict[str, Any]:
     return {
         "style": _STYLE,
         "js": (),
         "no_prefix": True,
         "disable_xml_declaration": True,
-        "width": WIDTH,
-        "height": HEIGHT,
+        "width": size.width,
+        "height": size.height,
         "show_legend": legend,
         "legend_at_bottom": True,
-        "truncate_label": 24,
-        "truncate_legend": 24,
+        "truncate_label": size.letters,
+        "truncate_legend": size.letters,
         "dots_size": 2.5,
         "value_formatter": _in_figures,
         "y_title": None if chart.kind == "bar" or legend else _label(columns[chart.ys[0]].name),

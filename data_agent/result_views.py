@@ -90,13 +90,15 @@ async def result(request: HttpRequest, step_id: str, kind: str) -> HttpResponse:
 @require_safe
 @cache_control(private=True, max_age=3600)
 async def chart(request: HttpRequest, step_id: uuid.UUID) -> HttpResponse:
-    """Draw the chart that the result suggests; 404 where it suggests none."""
+    """Draw the chart that the result suggests, with `?narrow` for a phone; 404 where it suggests none."""
     _, found = await _result(request, step_id)
     columns = [ResultColumn(**column) for column in found.columns]
     suggestion = charts.suggest(columns, found.rows)
     if suggestion is None:
         raise Http404("This result suggests no chart.")
-    svg = await sync_to_async(charts.render, thread_sensitive=False)(columns, found.rows, suggestion, found.question)
+    size = charts.NARROW if "narrow" in request.GET else charts.WIDE
+    draw = sync_to_async(charts.render, thread_sensitive=False)
+    svg = await draw(columns, found.rows, suggestion, found.question, size)
     response = HttpResponse(svg, content_type="image/svg+xml")
     # Nothing but its own style sheet, also for who opens the picture by itself.
     style = base64.b64encode(hashlib.sha256(charts.style_of(svg).encode()).digest()).decode()

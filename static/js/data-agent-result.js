@@ -48,6 +48,10 @@ export class Result {
     figure.hidden = !chart;
     if (!chart || figure.dataset.url === chart.url) return;
     figure.dataset.url = chart.url;
+    // On a phone the wide one's letters would be too small to read.
+    const narrow = document.createElement("source");
+    narrow.media = "(max-width: 40rem)";
+    narrow.srcset = `${chart.url}?narrow`;
     const picture = document.createElement("img");
     picture.src = chart.url;
     picture.alt = interpolate(gettext("Chart of %(label)s. The table below has the values."), chart);
@@ -56,7 +60,9 @@ export class Result {
       figure.hidden = true;
       delete figure.dataset.url;
     });
-    figure.replaceChildren(picture);
+    const either = document.createElement("picture");
+    either.append(narrow, picture);
+    figure.replaceChildren(either);
   }
 
   showLinks({ links, withheld }) {

@@ -100,23 +100,24 @@ def test_all_values_are_drawn() -> None:
         assert name in svg
 
 
+@pytest.mark.parametrize("size", [charts.WIDE, charts.NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("largest", [302177.66, 12345678901, 0.5])
 @pytest.mark.parametrize(("column", "names"), [(COUNTRY, "abcdefghijkl"), (PRICE, None)], ids=["bar", "scatter"])
 def test_figures_along_an_axis_do_not_run_into_each_other(
-    column: ResultColumn, names: str | None, largest: float
+    column: ResultColumn, names: str | None, largest: float, size: charts.Size
 ) -> None:
     sizes = [str(largest * number / 12) for number in range(1, 13)]
     rows = list(zip(names or sizes, sizes, strict=True))
     suggestion = charts.suggest([column, REVENUE], rows)
     assert suggestion is not None
-    tree = ElementTree.fromstring(charts.render([column, REVENUE], rows, suggestion, "Revenue"))
+    tree = ElementTree.fromstring(charts.render([column, REVENUE], rows, suggestion, "Revenue", size))
     figures = [
         (float(text.get("x", "")), len(text.text or ""))
         for axis in tree.iter(f"{SVG}g")
         if "axis x" in axis.get("class", "")
         for text in axis.iter(f"{SVG}text")
     ]
-    assert len(figures) > 2
+    assert len(figures) > 1
     # Each is centred on its line.
     for (left, letters), (right, more) in pairwise(sorted(figures)):
         assert right - left > (letters + more) / 2 * LETTER

@@ -41,6 +41,11 @@ def test_propose_edit_approve_chart_and_csv(analyst: Page) -> None:
     expect(picture).to_have_attribute("alt", re.compile("^Chart of customers by plan"))
     expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth") > 0
+    wide = analyst.viewport_size
+    assert wide is not None
+    analyst.set_viewport_size({"width": 390, "height": 800})
+    analyst.wait_for_function("() => document.querySelector('.chart img').currentSrc.endsWith('?narrow')")
+    analyst.set_viewport_size(wide)
 
     rows = list(csv.reader(_download(step, "csv").read_text("utf-8-sig").splitlines()))
     assert rows[0] == ["plan", "customers"]
