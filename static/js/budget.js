@@ -32,7 +32,8 @@ export class Budget {
     let words = "";
     try {
       const response = await fetch("/api/budget/");
-      if (response.ok) words = inWords(await response.json());
+      // 204: nobody knows.
+      if (response.status === 200) words = inWords(await response.json());
     } catch {
       // Nothing is said while nothing is known.
     }

@@ -129,7 +129,7 @@ def page(visit: BrowserContext) -> Iterator[Page]:
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error":
-            complaints.append(message.text)
+            complaints.append(f"{message.text} ({message.location['url']})")
 
     opened.on("console", note)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
