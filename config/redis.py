@@ -23,8 +23,10 @@ _CONNECTIONS = 16
 
 # Seconds until a listener tries again, at first and at most.
 _AGAIN = (0.05, 2.0)
-# Seconds after which a listener looks whether anybody still needs it.
+# Seconds after which a listener looks whether anybody still needs it, and for which it goes on after the last who did:
+# who asks often would have it connect and subscribe anew each time, which costs more than all that it hears.
 _LOOK_EVERY = 1.0
+LINGER = 30.0
 
 Redis: TypeAlias = "redis.asyncio.Redis"
 Message: TypeAlias = Mapping[str, Any]
@@ -67,16 +69,21 @@ def connect_to_listen(url: str) -> Redis:
 
 
 async def listen(url: str, channel: str, hear: Callable[[Message], Awaitable[None] | None], needed: Need) -> None:
-    """Call `hear` with each message of a channel, as long as it is needed; a connection that is lost is made again.
+    """Call `hear` with each message of a channel, as long as it is needed and for `LINGER` seconds more.
 
-    The message of type "subscribe" comes whenever listening begins: what was published before it was missed.
+    A connection that is lost is made again. The message of type "subscribe" comes whenever listening begins: what was
+    published before it was missed.
     """
     task = asyncio.current_task()
-    wait = _AGAIN[0]
+    now = asyncio.get_running_loop().time
+    wait, needed_at = _AGAIN[0], now()
 
     def going_on() -> bool:
+        nonlocal needed_at
+        if needed():
+            needed_at = now()
         # A cancellation that was swallowed (see `config.background`) must not leave a task that lives for ever.
-        return needed() and not (task and task.cancelling())
+        return now() < needed_at + LINGER and not (task and task.cancelling())
 
     while going_on():
         try:
@@ -89,6 +96,8 @@ async def listen(url: str, channel: str, hear: Callable[[Message], Awaitable[Non
                         if (heard := hear(message)) is not None:
                             await heard
         except RedisError as error:
+            if not needed():
+                return
             log.warning("nobody tells us anything, trying again", channel=channel, error=type(error).__name__)
             await asyncio.sleep(wait)
             wait = min(wait * 2, _AGAIN[1])

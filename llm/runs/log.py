@@ -329,8 +329,12 @@ class RunLog:
         return bool(self._mirrors or self._endings)
 
     async def _tend(self) -> None:
-        """Say that our writers are alive, and where we follow others, end those that are not."""
-        while self._writers or self._reads:
+        """Say that our writers are alive, and where we follow others, end those that are not; see `redis.LINGER`."""
+        now = asyncio.get_running_loop().time
+        needed_at = now()
+        while now() < needed_at + redis.LINGER:
+            if self._writers or self._reads:
+                needed_at = now()
             await self._beat()
             if self._reads:
                 with suppress(RedisError):

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from config import redis
 from llm import runs
 from llm.runs import Delta, End, RunFull, RunLog, writers
 from tests.llm.runs.conftest import collect, first, until_stored
@@ -269,7 +270,8 @@ async def test_one_connection_listens_however_many_read(processes):
     assert not here._writers
 
 
-async def test_nothing_is_left_behind(processes, run):
+async def test_nothing_is_left_behind(processes, run, monkeypatch):
+    monkeypatch.setattr(redis, "LINGER", 0.5)
     log = await processes(lease=0.3)
     writer = log.open(run, owner="me")
     writer.write("hello")
