@@ -66,7 +66,7 @@ if _HANDS_OUT:
         del os.environ[_name]
 
 from config.observability import correlation  # noqa: E402
-from llm import shared_state  # noqa: E402
+from llm import profile, shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
 from llm.timelines import marks  # noqa: E402
 
@@ -85,9 +85,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Stop the servers at the end, and keep temporary folders beside theirs."""
     for servers in SERVERS:
         config.add_cleanup(servers.stop)
+    if SERVERS:
+        config.add_cleanup(_let_go)
     if config.option.basetemp is None and SERVERS:
         # A second pytest closes the usual place to other accounts, and as root PostgreSQL runs as another account.
         config.option.basetemp = str(SERVERS[0].folder / "tmp")
+
+
+def _let_go() -> None:
+    """Look for no server any more before they stop: what does so in threads would tell a terminal that is closed."""
+    profile._told_to_stop.set()
+    connection.close_pool()
 
 
 def pytest_report_header() -> str:
