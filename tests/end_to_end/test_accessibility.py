@@ -63,6 +63,20 @@ def test_pages_around_them(page_may_complain: Page) -> None:
         assert everything_wrong(page) == [], address
 
 
+def test_a_form_that_is_refused(page_may_complain: Page) -> None:
+    page = page_may_complain
+    page.goto("/about/")
+    with page.expect_navigation() as answer:
+        # Without the token of the page's own form.
+        page.evaluate(
+            "() => { const form = document.createElement('form'); form.method = 'post'; "
+            "form.action = '/about/'; document.body.append(form); form.submit(); }"
+        )
+    assert answer.value is not None
+    assert answer.value.status == 403
+    assert everything_wrong(page) == []
+
+
 def test_the_about_page_without_scripts(page: Page) -> None:
     # axe is one. So the page has none of its own, and shows what is for browsers that run none.
     shown = {
