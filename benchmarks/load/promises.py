@@ -21,7 +21,7 @@ from benchmarks.load.patient import Asked
 _ROWS_WITHIN = 90.0
 _RUNS = "SELECT run_id::text, question, answer, status, error FROM wbs_chatmessage"
 _UNAPPROVED = """
-    SELECT e.id FROM da_audit_event e WHERE e.kind = 'executed' AND NOT EXISTS (
+    SELECT e.id FROM da_audit_event e WHERE e.kind = 'executed' AND e.id > %s AND NOT EXISTS (
         SELECT FROM da_audit_event a
         WHERE a.kind = 'approved' AND a.step_id = e.step_id AND a.fingerprint = e.fingerprint AND a.id < e.id)
 """
@@ -76,10 +76,14 @@ def _rows(database_url: str) -> dict[str, dict[str, Any]]:
         return {row["run_id"]: row for row in connection.execute(_RUNS)}
 
 
-def of_analyses(asked: Sequence[Analysis], database_url: str) -> list[str]:
-    """Return a line for everything that is wrong with the data agent, but for the chain of its log."""
+def of_analyses(asked: Sequence[Analysis], database_url: str, after: int = 0) -> list[str]:
+    """Return a line for everything that is wrong with the data agent, but for the chain of its log.
+
+    The log is never emptied: events up to that id, of others before, are not judged.
+    """
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        found = [f"event {row['id']}: a query ran that was not approved" for row in connection.execute(_UNAPPROVED)]
+        unapproved = connection.execute(_UNAPPROVED, [after])
+        found = [f"event {row['id']}: a query ran that was not approved" for row in unapproved]
         steps = {row["id"]: row for row in connection.execute(_STEPS)}
         events = defaultdict(list)
         for row in connection.execute(_EVENTS):
