@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from redis.exceptions import RedisError
 
-from config.texts import written
+from config.formats import written
 from config.visitors import visitor_of
 from kafka_chat import own_data as kafka_data
 from llm import conversations

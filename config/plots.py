@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from django.utils.translation import gettext
 
-from config import texts
+from config import formats
 
 # More bars than this cannot be told apart on a phone.
 DAYS = 92
@@ -64,19 +64,18 @@ def per_day(title: str, values: Mapping[date, float], text: Callable[[float], st
     for number, day in enumerate(days):
         value = values.get(day, 0)
         height = _HEIGHT * value / top
-        bars.append(
-            Bar(f"{number + _GAP:.1f}", f"{_HEIGHT - height:.2f}", f"{height:.2f}", f"{texts.day(day)}: {text(value)}")
-        )
+        what = f"{formats.day(day)}: {text(value)}"
+        bars.append(Bar(f"{number + _GAP:.1f}", f"{_HEIGHT - height:.2f}", f"{height:.2f}", what))
     return Plot(
         title=title,
         sentence=gettext("%(title)s from %(first)s to %(last)s: %(total)s in all, at most %(most)s (%(day)s).")
         % {
             "title": title,
-            "first": texts.day(first),
-            "last": texts.day(last),
+            "first": formats.day(first),
+            "last": formats.day(last),
             "total": text(total),
             "most": text(values[highest]),
-            "day": texts.day(highest),
+            "day": formats.day(highest),
         },
         width=len(days),
         bars=bars,

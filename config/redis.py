@@ -68,22 +68,32 @@ def connect_to_listen(url: str) -> Redis:
     return redis.asyncio.Redis.from_url(url, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0))
 
 
+def lingering(needed: Need) -> Need:
+    """Return what says whether something is needed, or was so within the last `LINGER` seconds of being asked."""
+    now = asyncio.get_running_loop().time
+    needed_at = now()
+
+    def lingers() -> bool:
+        nonlocal needed_at
+        if needed():
+            needed_at = now()
+        return now() < needed_at + LINGER
+
+    return lingers
+
+
 async def listen(url: str, channel: str, hear: Callable[[Message], Awaitable[None] | None], needed: Need) -> None:
     """Call `hear` with each message of a channel, as long as it is needed and for `LINGER` seconds more.
 
     A connection that is lost is made again. The message of type "subscribe" comes whenever listening begins: what was
     published before it was missed.
     """
-    task = asyncio.current_task()
-    now = asyncio.get_running_loop().time
-    wait, needed_at = _AGAIN[0], now()
+    task, lingers = asyncio.current_task(), lingering(needed)
+    wait = _AGAIN[0]
 
     def going_on() -> bool:
-        nonlocal needed_at
-        if needed():
-            needed_at = now()
         # A cancellation that was swallowed (see `config.background`) must not leave a task that lives for ever.
-        return now() < needed_at + LINGER and not (task and task.cancelling())
+        return lingers() and not (task and task.cancelling())
 
     while going_on():
         try:

@@ -1,7 +1,8 @@
 """Says sentences that were made in English (`config.sentences`) in the language of whoever reads them."""
 
-from django.utils import formats, translation
+from django.utils import translation
 
+from config.formats import written
 from config.sentences import Making, Part, Sentence, Value, filled, parts_of, restored
 
 
@@ -35,7 +36,7 @@ def _said(part: Part) -> str:
 
 def _value(value: Value) -> str:
     if isinstance(value, int):
-        return formats.number_format(value, force_grouping=True)
+        return written(value)
     return translated(value) if isinstance(value, Sentence) else value
 
 

@@ -15,10 +15,10 @@ from functools import reduce
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from django.utils import formats
+from django.utils.formats import number_format
 from django.utils.translation import gettext
 
-from config import translating
+from config import formats
 from data_agent.execution import ResultColumn
 from data_agent.plotting import Style, pygal
 
@@ -265,17 +265,15 @@ def _moment(text: str) -> datetime | None:
 
 
 def _short(moment: str) -> str:
-    """Return a day or moment for an axis: as people write it, but in English, where they write it in several ways."""
+    """Return a day or moment for an axis."""
     short = re.sub(r"([ T]00:00:00)?(\+00(:00)?)?$", "", moment)
-    if _DAY.fullmatch(short) and not translating.is_english():
-        return formats.date_format(date.fromisoformat(short), "SHORT_DATE_FORMAT")
-    return short
+    return formats.day(date.fromisoformat(short)) if _DAY.fullmatch(short) else short
 
 
 def _in_figures(value: object) -> str:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return str(value)
-    return formats.number_format(Decimal(f"{value:.10g}"), force_grouping=True)
+    return number_format(Decimal(f"{value:.10g}"), force_grouping=True)
 
 
 def _number(cell: str | None) -> float | None:

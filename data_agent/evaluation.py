@@ -32,6 +32,8 @@ from llm.types import Request
 QUESTIONS = Path(__file__).with_name("evaluation_questions.jsonl")
 # Neither the prompt nor the repairs were made with these in view.
 HELD_OUT = Path(__file__).with_name("evaluation_held_out.jsonl")
+# Written by who knew the tables and nothing else.
+UNSEEN = Path(__file__).with_name("evaluation_unseen.jsonl")
 
 Prompt = Literal["agent", "plain"]
 Rows = Sequence[Sequence[str | None]]

@@ -10,9 +10,9 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from config import texts
+from config import formats
 from config.admin import IdSearch, ReadOnlyAdmin
-from config.texts import written
+from config.formats import written
 from kafka_chat import asking_again, daily
 from kafka_chat.models import ChatMessage, OutboxEntry
 
@@ -57,7 +57,7 @@ class ChatMessageAdmin(IdSearch, ReadOnlyAdmin):
     @admin.display(description=_("asked, UTC"), ordering="created_at")
     def asked(self, row: ChatMessage) -> str:
         """Show when, to the second."""
-        return texts.moment(row.created_at)
+        return formats.moment(row.created_at)
 
     @admin.display(description=_("question"))
     def question(self, row: ChatMessage) -> str:

@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
-from config import plots, texts
+from config import formats, plots
+from config.formats import written
 from config.ids import first_id
-from config.texts import written
 from kafka_chat.categories import Category
 from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
 
@@ -186,7 +186,7 @@ def _lines(rows: QuerySet[ChatMessage], field: str, parameter: str, link: Link) 
         Line(
             value=value,
             number=count["number"],
-            name=texts.day(value) if isinstance(value, date) else str(value) or gettext("not known"),
+            name=formats.day(value) if isinstance(value, date) else str(value) or gettext("not known"),
             link=link({parameter: str(value)}),
             questions=written(count["number"]),
             answered=written(count["answered"]),

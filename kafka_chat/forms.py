@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from django.utils.translation import gettext, gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text, written
+from config.formats import written
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Seconds; proxies commonly cut a request that is silent for 30.
 MAX_WAIT = 25

@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext, gettext_noop
 
+from config.formats import written
 from config.observability.looking import Look
 from config.panels import Panel
-from config.texts import written
 from kafka_chat import backlog, daily, letters, positions, topics
 from kafka_chat.backlog import Standing
 from kafka_chat.models import ChatMessage, Status

@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from config import texts
+from config import formats
 from config.admin import IdSearch, ModelAdmin, MomentWidget, ReadOnlyAdmin
-from config.texts import written
+from config.formats import written
 from llm.ledger import summary
 from llm.ledger.filters import CostFilter, DayFilter, ModelFilter, OutcomeFilter, ProviderFilter
 from llm.ledger.prices import price_unpriced
@@ -62,7 +62,7 @@ class CallAdmin(IdSearch, ReadOnlyAdmin):
     @admin.display(description=_("started, UTC"), ordering="started_at")
     def started(self, call: Call) -> str:
         """Show when, to the second."""
-        return texts.moment(call.started_at)
+        return formats.moment(call.started_at)
 
     @admin.display(description=_("tokens, prompt + answer"))
     def tokens(self, call: Call) -> str:
@@ -149,7 +149,7 @@ class PriceAdmin(ModelAdmin):
     @admin.display(description=_("since, UTC"), ordering="valid_from")
     def since(self, price: Price) -> str:
         """Show from when on it holds, mostly the beginning of a day."""
-        return f"{texts.day(price.valid_from)} {price.valid_from:%H:%M}".removesuffix(" 00:00")
+        return f"{formats.day(price.valid_from)} {price.valid_from:%H:%M}".removesuffix(" 00:00")
 
     @admin.display(description=_("prompt, a million tokens"), ordering="prompt_usd")
     def prompt(self, price: Price) -> str:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 
+from config.formats import written
 from llm.limits import SECONDS, Window
 
 # By whose limit it is, and of which window.
@@ -42,7 +42,7 @@ _REASONS: dict[tuple[str, Window], Callable[[int], str]] = {
 
 def reason(subject: str, window: Window, limit: int) -> str:
     """Return the sentence on a limit that is reached: of a session or an address, in a window."""
-    return _REASONS[subject, window](limit) % {"limit": number_format(limit, force_grouping=True)}
+    return _REASONS[subject, window](limit) % {"limit": written(limit)}
 
 
 def wait(seconds: int) -> str:

@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from config import texts
+from config import formats
 from config.env import PROVIDERS
 from llm import persona
 from llm.types import Purpose
@@ -78,7 +78,7 @@ class Price(models.Model):
         return gettext("%(provider)s %(model)s from %(moment)s") % {
             "provider": self.provider,
             "model": self.model or gettext("(every model)"),
-            "moment": f"{texts.day(self.valid_from)} {self.valid_from:%H:%M}",
+            "moment": f"{formats.day(self.valid_from)} {self.valid_from:%H:%M}",
         }
 
     @cached_property
@@ -156,7 +156,7 @@ class Call(models.Model):
         return gettext("%(provider)s %(model)s at %(moment)s") % {
             "provider": self.provider,
             "model": self.model,
-            "moment": texts.moment(self.started_at),
+            "moment": formats.moment(self.started_at),
         }
 
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext, gettext_noop
 
+from config.formats import written
 from config.panels import Panel
-from config.texts import written
 from llm import breaker, budgets, registry
 from llm.budgets import Use
 from llm.ledger import summary

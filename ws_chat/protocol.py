@@ -18,8 +18,9 @@ from uuid import UUID
 from django.utils.translation import gettext, gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from config.formats import written
 from config.observability import tracing
-from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text, written
+from config.texts import MAX_COMMENT, MAX_LENGTH, Comment, Text
 
 # Bytes of a client's frame: 4,000 characters, each written as a JSON escape of a surrogate pair, and some air.
 MAX_FRAME = 64 * 1024

@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
-from config import plots, texts
-from config.texts import written
+from config import formats, plots
+from config.formats import written
 from llm.ledger import totals
 from llm.ledger.totals import Total
 from llm.models import Call
@@ -100,7 +100,7 @@ def _in_dollars(amount: Decimal | float, digits: int) -> str:
 
 def _line(total: Total, fields: tuple[str, ...], link: Link) -> Line:
     return Line(
-        names=tuple(texts.day(value) if isinstance(value, date) else str(value) for value in total.group),
+        names=tuple(formats.day(value) if isinstance(value, date) else str(value) for value in total.group),
         link=link({field: str(value) for field, value in zip(fields, total.group, strict=True)}),
         calls=written(total.calls),
         prompt=written(total.prompt),

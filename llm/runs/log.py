@@ -298,7 +298,7 @@ class RunLog:
 
     async def _listen(self) -> None:
         """Hear what other processes have to say about runs, while there is anything to hear."""
-        await redis.listen(self._url, channel_of(self._process), self._hear, lambda: bool(self._writers) or self._reads)
+        await redis.listen(self._url, channel_of(self._process), self._hear, self._is_needed)
 
     def _hear(self, message: redis.Message) -> None:
         if message["type"] == "subscribe":
@@ -328,13 +328,13 @@ class RunLog:
     def _reads(self) -> bool:
         return bool(self._mirrors or self._endings)
 
+    def _is_needed(self) -> bool:
+        return bool(self._writers) or self._reads
+
     async def _tend(self) -> None:
-        """Say that our writers are alive, and where we follow others, end those that are not; see `redis.LINGER`."""
-        now = asyncio.get_running_loop().time
-        needed_at = now()
-        while now() < needed_at + redis.LINGER:
-            if self._writers or self._reads:
-                needed_at = now()
+        """Say that our writers are alive, and where we follow others, end those that are not."""
+        lingers = redis.lingering(self._is_needed)
+        while lingers():
             await self._beat()
             if self._reads:
                 with suppress(RedisError):

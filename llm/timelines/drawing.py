@@ -10,7 +10,7 @@ from typing import Literal
 
 from django.utils.translation import gettext, gettext_noop
 
-from config.texts import written
+from config.formats import written
 from llm.timelines import words
 from llm.timelines.models import Timeline
 

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from config.texts import written
+from config.formats import written
 from llm.timelines import curves, statistics, words
 from llm.timelines.statistics import Line
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from django.utils.translation import gettext, ngettext
 
-from config.texts import written
+from config.formats import written
 from llm.ledger.summary import dollars
 from llm.timelines.models import Timeline
 

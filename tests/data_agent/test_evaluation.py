@@ -17,10 +17,10 @@ from data_agent.hints import Mended
 
 
 async def test_the_shipped_questions_have_queries_that_run_and_say_something(analytics: DemoData) -> None:
-    shipped, held_out = evaluation.read(evaluation.QUESTIONS), evaluation.read(evaluation.HELD_OUT)
-    assert (len(shipped), len(held_out)) == (40, 20)
-    cases = [*shipped, *held_out]
-    assert len({case.question for case in cases}) == 60
+    sets = [evaluation.read(path) for path in (evaluation.QUESTIONS, evaluation.HELD_OUT, evaluation.UNSEEN)]
+    assert [len(cases) for cases in sets] == [40, 20, 40]
+    cases = [case for cases in sets for case in cases]
+    assert len({case.question for case in cases}) == 100
     taken = {entry.question for entry in verified.shipped()}
     for case in cases:
         assert case.question not in taken
