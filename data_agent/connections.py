@@ -101,15 +101,19 @@ class Ahead:
     def __init__(self) -> None:
         self._task: asyncio.Task[Connection | None] | None = None
         self._personal = False
+        self._is_closed = False
         self._expiry: asyncio.TimerHandle | None = None
         # Those that are not wanted any more, until they are closed.
         self._dropped: set[asyncio.Task[Connection | None]] = set()
 
     def prepare(self, *, personal: bool) -> None:
-        """Begin to open a connection if there is none, and not too many pages have one. Never fails."""
+        """Begin to open a connection if there is none, and not too many pages have one. Never fails.
+
+        Nothing is opened for a page that has ended.
+        """
         if self._task is not None and self._personal != personal:
             self._drop()
-        if self._task is None and Ahead._open < MOST_AHEAD:
+        if self._task is None and not self._is_closed and Ahead._open < MOST_AHEAD:
             Ahead._open += 1
             self._personal = personal
             self._task = asyncio.create_task(_opened(personal))
@@ -130,7 +134,8 @@ class Ahead:
         return connection
 
     async def aclose(self) -> None:
-        """Close what is open; that goes on where this is cancelled."""
+        """Close what is open, for good; that goes on where this is cancelled."""
+        self._is_closed = True
         self._drop()
         if self._dropped:
             await asyncio.wait(self._dropped)

@@ -65,7 +65,10 @@ if _HANDS_OUT:
     for _name in os.environ.keys() - _ENVIRONMENT.keys():
         del os.environ[_name]
 
-from config.observability import correlation  # noqa: E402
+from config import operations  # noqa: E402
+from config.observability import correlation, looking  # noqa: E402
+from config.observability.looking import Look  # noqa: E402
+from kafka_chat import letter_views, panels  # noqa: E402
 from llm import profile, shared_state  # noqa: E402
 from llm.ledger import calls  # noqa: E402
 from llm.timelines import marks  # noqa: E402
@@ -152,6 +155,21 @@ def in_english() -> None:
 def own_channel_layer() -> None:
     """Begin with a channel layer of its own: a lock stays held that an earlier test's event loop took to its end."""
     channel_layers.backends.clear()
+
+
+@pytest.fixture
+def look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have operators' pages ask the servers each time, for as long as it takes on a busy machine.
+
+    A look for an earlier test may go on for seconds, at a broker that was away.
+    """
+    monkeypatch.setattr(operations, "PATIENCE", 20.0)
+    monkeypatch.setattr(looking, "PATIENCE", 30.0)
+    monkeypatch.setattr(letter_views, "FRESH", 0.0)
+    monkeypatch.setattr(panels, "FRESH", 0.0)
+    for module, name in ((letter_views, "_newest"), (panels, "_broker")):
+        look = getattr(module, name)
+        monkeypatch.setattr(module, name, Look(look._name, look._find))
 
 
 @pytest.fixture

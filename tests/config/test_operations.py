@@ -3,7 +3,6 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -18,7 +17,7 @@ from config import database, operations
 from config.embedded.ports import any_free
 from config.observability import looking
 from config.panels import Panel
-from kafka_chat import backlog, panels
+from kafka_chat import backlog
 from kafka_chat.models import ChatMessage, OutboxEntry, Status
 from llm import breaker, budgets
 from llm.budgets import Asker
@@ -26,19 +25,10 @@ from llm.ledger.calls import Ledger
 from tests.llm.ledger.rows import call
 from tests.operators import operator_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("look_anew")]
 
 PAGE = "/admin/operations/"
 CLOSE = "/admin/operations/circuits/close/"
-
-
-@pytest.fixture(autouse=True)
-def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ask the servers each time, for as long as it takes on a busy machine."""
-    monkeypatch.setattr(operations, "PATIENCE", 20.0)
-    monkeypatch.setattr(panels, "FRESH", 0.0)
-    monkeypatch.setattr(looking, "PATIENCE", 20.0)
-    yield
 
 
 def _titles(client: Client) -> list[str]:

@@ -102,6 +102,13 @@ async def test_few_pages_have_one(analytics: DemoData) -> None:
     await _until_open(connections.MOST_AHEAD)
     await asyncio.gather(*(page.aclose() for page in pages))
     await _until_open(0)
-    pages[-1].prepare(personal=False)
+    another = Ahead()
+    another.prepare(personal=False)
     await _until_open(1)
-    await pages[-1].aclose()
+    await another.aclose()
+
+
+async def test_a_page_that_has_ended_opens_none(ahead: Ahead) -> None:
+    await ahead.aclose()
+    ahead.prepare(personal=False)
+    assert await ahead.take(personal=False) is None

@@ -14,9 +14,7 @@ from django.conf import settings
 from django.db import connection, connections
 from pytest_django import Settings
 
-from config import operations
-from config.observability import looking
-from kafka_chat import clients, letter_views, topics
+from kafka_chat import clients, topics
 from kafka_chat.outcomes import Report, log_outcome
 from kafka_chat.worker import ROLES, Role, Worker
 from llm import runs
@@ -26,11 +24,8 @@ from tests.servers import ON_APACHE_KAFKA, Servers, process_environment
 
 
 @pytest.fixture
-def look_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Operators' pages that ask the servers each time, for as long as it takes on a busy machine."""
-    monkeypatch.setattr(operations, "PATIENCE", 20.0)
-    monkeypatch.setattr(letter_views, "FRESH", 0.0)
-    monkeypatch.setattr(looking, "PATIENCE", 30.0)
+def operators_page(look_anew: None) -> Iterator[None]:
+    """An operators' page, and its connections closed after it."""
     yield
     connections.close_all()
 

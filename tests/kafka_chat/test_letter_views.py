@@ -15,7 +15,7 @@ from kafka_chat.clients import Publisher
 from kafka_chat.letter_views import Glance, readable
 from tests.operators import operator_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_anew")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("operators_page")]
 
 PAGE = "/admin/operations/dead-letters/"
 

@@ -17,7 +17,7 @@ from kafka_chat import letters, positions, topics
 from kafka_chat.clients import Publisher
 from tests.operators import operator_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("look_anew")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("operators_page")]
 
 SETTLE = "/admin/operations/dead-letters/settle/"
 
