@@ -1,13 +1,15 @@
 """Statements that go from the event loop straight to PostgreSQL, for the few that every question of a chat waits for.
 
-Through Django's ORM each of them would change into a thread and back, which costs several times what the statement does
-(`README.md` of the Kafka chat has the figures). Here a statement is a transaction of its own, prepared once for each
-connection. Whoever has more than one to do together, or a query to build, uses the ORM.
+Through Django's ORM each of them would be built anew, and change into a thread and back, which costs several times what
+the statement does (`README.md` of the Kafka chat has the figures). Here a statement is prepared once for each
+connection, and is a transaction of its own (`rows`) or a part of one (`together`). Whoever has a query to build uses
+the ORM.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -20,6 +22,17 @@ from config.observability import counting
 from config.postgresql.connections import has_heard_something
 
 Row = tuple[Any, ...]
+Parameters = Sequence[object] | Mapping[str, object]
+Done = TypeVar("Done")
+
+
+class Execute(Protocol):
+    """Executes a statement of a transaction and returns its rows, none where it returns none."""
+
+    async def __call__(self, statement: str, parameters: Parameters = (), /) -> list[Row]: ...
+
+
+Work = Callable[[Execute], Awaitable[Done]]
 
 # Seconds after which a server that gives no answer counts as away.
 PATIENCE = 10.0
@@ -33,26 +46,33 @@ class Connections:
         # The one that was used last is used next, so those that a quiet time does not need fall out of use.
         self._free: list[psycopg.AsyncConnection[Row]] = []
 
-    async def rows(self, statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+    async def rows(self, statement: str, parameters: Parameters) -> list[Row]:
         """Execute a statement and return its rows. Raises Django's errors, as the ORM does."""
-        with connections["default"].wrap_database_errors:
-            try:
-                return await patience.within(PATIENCE, self._rows(statement, parameters))
-            except TimeoutError:
-                raise psycopg.OperationalError(f"PostgreSQL gave no answer in {PATIENCE:g} s") from None
+        return await _bounded(self._rows(statement, parameters))
+
+    async def together(self, work: "Work[Done]") -> Done:
+        """Do work whose statements are one transaction. Raises Django's errors, and what the work raises."""
+        return await _bounded(self._together(work))
 
     async def aclose(self) -> None:
         """Close those that are free."""
         while self._free:
             await self._free.pop().close()
 
-    async def _rows(self, statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+    async def _rows(self, statement: str, parameters: Parameters) -> list[Row]:
         async with self._turns:
             connection = await self._take()
             try:
-                cursor = await connection.execute(statement, parameters, prepare=True)
-                counting.note(statement)
-                return await cursor.fetchall()
+                return await _execute(connection, statement, parameters)
+            finally:
+                await self._give_back(connection)
+
+    async def _together(self, work: "Work[Done]") -> Done:
+        async with self._turns:
+            connection = await self._take()
+            try:
+                async with connection.transaction():
+                    return await work(partial(_execute, connection))
             finally:
                 await self._give_back(connection)
 
@@ -71,6 +91,22 @@ class Connections:
             await connection.close()
 
 
+async def _bounded(work: Awaitable[Done]) -> Done:
+    with connections["default"].wrap_database_errors:
+        try:
+            return await patience.within(PATIENCE, work)
+        except TimeoutError:
+            raise psycopg.OperationalError(f"PostgreSQL gave no answer in {PATIENCE:g} s") from None
+
+
+async def _execute(
+    connection: psycopg.AsyncConnection[Row], statement: str, parameters: Parameters = (), /
+) -> list[Row]:
+    cursor = await connection.execute(statement, parameters, prepare=True)
+    counting.note(statement)
+    return await cursor.fetchall() if cursor.description else []
+
+
 async def _connect() -> psycopg.AsyncConnection[Row]:
     parameters = connections["default"].get_connection_params()
     # What is left means the same here as it does for the ORM, the types of values among it.
@@ -82,13 +118,26 @@ async def _connect() -> psycopg.AsyncConnection[Row]:
 _connections: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = WeakKeyDictionary()
 
 
-async def rows(statement: str, parameters: Sequence[object] | Mapping[str, object]) -> list[Row]:
+async def rows(statement: str, parameters: Parameters) -> list[Row]:
     """Execute a statement on a connection of the running event loop and return its rows.
 
     Raises Django's errors: OperationalError or InterfaceError where PostgreSQL cannot be reached.
     """
+    return await _ours().rows(statement, parameters)
+
+
+async def together(work: Work[Done]) -> Done:
+    """Do work whose statements are one transaction: all of them are committed or, where it raises, none.
+
+    It gets what executes a statement, and waits for nothing else: others wait for the connection, and for its locks.
+    Raises the same, and what the work raises.
+    """
+    return await _ours().together(work)
+
+
+def _ours() -> Connections:
     loop = asyncio.get_running_loop()
     if loop not in _connections:
         ours = _connections[loop] = Connections(settings.DATABASE_DIRECT_CONNECTIONS)
         loops.before_close(loop, ours.aclose)
-    return await _connections[loop].rows(statement, parameters)
+    return _connections[loop]

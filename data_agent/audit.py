@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from config.database import Execute
 from data_agent import checkpoints, metrics
 from data_agent.models import AuditEvent, Step
 
@@ -49,7 +50,17 @@ FIRST_HASH = "0" * 64
 # Columns that came later. They count only where they are set, so that older rows keep their hashes.
 _LATER = ("cost",)
 # Any number will do, as long as nothing else uses it.
-_LOCK = 0x0DA_A0D17
+_LOCK = f"SELECT pg_advisory_xact_lock({0x0DA_A0D17})"
+# A statement of its own: one that waits for the lock does not see what is written meanwhile.
+_PREVIOUS = f"""
+    SELECT coalesce((SELECT hash FROM da_audit_event ORDER BY id DESC LIMIT 1),
+                    (SELECT last_hash FROM da_audit_checkpoint ORDER BY id DESC LIMIT 1), '{FIRST_HASH}')
+"""
+_STORED = [field for field in AuditEvent._meta.concrete_fields if not field.primary_key]
+_INSERT = (
+    f"INSERT INTO da_audit_event ({', '.join(field.column for field in _STORED)}) "
+    f"VALUES ({', '.join(['%s'] * len(_STORED))})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,21 @@ class Person:
     # Whether names and e-mail addresses are shown to them as they are.
     personal: bool = False
     staff: bool = False
+
+
+class Details(TypedDict, total=False):
+    """What an event says beyond who did what; `size` is in bytes, `cost` as PostgreSQL's planner counts it."""
+
+    session_id: uuid.UUID | None
+    step_id: uuid.UUID | None
+    question: str
+    sql: str
+    verdict: Mapping[str, Any]
+    cost: float | None
+    rows: int
+    size: int
+    duration_ms: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,64 +106,75 @@ class Verification:
     broken: Literal["row", "checkpoint"] = "row"
 
 
-def record(
-    kind: Kind,
-    person: Person,
-    *,
-    session_id: uuid.UUID | None = None,
-    step_id: uuid.UUID | None = None,
-    question: str = "",
-    sql: str = "",
-    verdict: Mapping[str, Any] | None = None,
-    cost: float | None = None,
-    rows: int | None = None,
-    size: int | None = None,
-    duration_ms: int | None = None,
-    error: str = "",
-) -> AuditEvent:
+def record(kind: Kind, person: Person, **details: Unpack[Details]) -> AuditEvent:
     """Append an event, inside the caller's transaction."""
+    event = _event(kind, person, **details)
     # Without a savepoint of its own: where the event fails, so does the transition that it describes.
     with transaction.atomic(savepoint=False):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        previous = AuditEvent.objects.order_by("-id").values_list("hash", flat=True).first()
-        event = AuditEvent(
-            at=timezone.now(),
-            kind=kind,
-            session_id=session_id,
-            step_id=step_id,
-            person=f"{person.id} {person.name}",
-            address=person.address,
-            question=clean(question),
-            sql=clean(sql),
-            fingerprint=fingerprint(sql) if sql else "",
-            verdict=_cleaned(dict(verdict or {})),
-            cost=cost,
-            rows=rows,
-            bytes=size,
-            duration_ms=duration_ms,
-            error=clean(error),
-            previous_hash=previous or checkpoints.last_hash() or FIRST_HASH,
-        )
-        event.hash = digest(event)
+            cursor.execute(_LOCK)
+            cursor.execute(_PREVIOUS)
+            (previous,) = cursor.fetchone()
+        _link(event, previous)
         event.save(force_insert=True)
         transaction.on_commit(partial(metrics.note_event, kind))
     return event
 
 
-def record_step(kind: Kind, person: Person, step: Step, **details: Any) -> AuditEvent:
+def record_step(kind: Kind, person: Person, step: Step, **details: Unpack[Details]) -> AuditEvent:
     """Append an event about a step, with its question, its text and its verdict."""
-    return record(
-        kind,
-        person,
-        session_id=step.session_id,
-        step_id=step.pk,
-        question=step.question,
-        sql=step.sql,
-        verdict=step.verdict,
-        cost=step.estimated_cost,
-        **details,
+    return record(kind, person, **_about(step, details))
+
+
+async def record_step_with(
+    execute: Execute, kind: Kind, person: Person, step: Step, **details: Unpack[Details]
+) -> None:
+    """Do that as a part of `config.database.together`; who does so counts the event once all is committed."""
+    event = _event(kind, person, **_about(step, details))
+    await execute(_LOCK)
+    ((previous,),) = await execute(_PREVIOUS)
+    _link(event, previous)
+    await execute(_INSERT, [field.get_db_prep_save(getattr(event, field.attname), connection) for field in _STORED])
+
+
+def _event(kind: Kind, person: Person, **details: Unpack[Details]) -> AuditEvent:
+    """Return an event that has no place in the log yet."""
+    sql = details.get("sql", "")
+    return AuditEvent(
+        kind=kind,
+        session_id=details.get("session_id"),
+        step_id=details.get("step_id"),
+        person=f"{person.id} {person.name}",
+        address=person.address,
+        question=clean(details.get("question", "")),
+        sql=clean(sql),
+        fingerprint=fingerprint(sql) if sql else "",
+        verdict=_cleaned(dict(details.get("verdict") or {})),
+        cost=details.get("cost"),
+        rows=details.get("rows"),
+        bytes=details.get("size"),
+        duration_ms=details.get("duration_ms"),
+        error=clean(details.get("error", "")),
     )
+
+
+def _about(step: Step, details: Details) -> Details:
+    return {
+        "session_id": step.session_id,
+        "step_id": step.pk,
+        "question": step.question,
+        "sql": step.sql,
+        "verdict": step.verdict,
+        "cost": step.estimated_cost,
+        **details,
+    }
+
+
+def _link(event: AuditEvent, previous: str) -> None:
+    """Give an event its place after the row with that hash. The lock is held, so its time comes after that row's."""
+    event.at = timezone.now()
+    event.previous_hash = previous
+    event.hash = digest(event)
 
 
 def verify() -> Verification:

@@ -95,11 +95,6 @@ def remove(head: QuerySet[AuditEvent], most: int) -> int:
     return len(rows)
 
 
-def last_hash() -> str | None:
-    """Return the hash of the last row that was removed, None where none ever was."""
-    return AuditCheckpoint.objects.values_list("last_hash", flat=True).first()
-
-
 def start() -> Start:
     """Check all checkpoints, and return where the chain of rows begins."""
     checkpoint: AuditCheckpoint | None = None

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.sentences import making, say
-from data_agent import answers, audit, drafting, execution, hints, schema, steps
+from data_agent import answers, audit, drafting, execution, hints, schema, steps, transitions
 from data_agent.answers import Answer
 from data_agent.audit import Person
 from data_agent.connections import Ahead
@@ -56,7 +56,9 @@ async def run_approved(person: Person, step: Step, ahead: Ahead | None = None) -
         # The person left or the server stops: PostgreSQL has ended the query with its connection.
         await asyncio.shield(_store_failure(person, step, _CANCELLED, "cancelled"))
         raise
-    return await _store_result(person, step, result)
+    if not await transitions.keep_result(person, step, _kept(person, step, result)):
+        raise NotDecidable(say("This query was given up meanwhile."))
+    return step
 
 
 async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
@@ -84,9 +86,10 @@ async def conclude(person: Person, step_id: uuid.UUID) -> list[Step]:
 def end(person: Person, step_id: uuid.UUID) -> Step:
     """End what a person left in between: a query that had not begun, or a result that nobody answers from."""
     step = steps.own(person, step_id)
-    if step.state == State.EXECUTED:
-        return answer_by_rule(person, step)
-    return fail(person, step, _CANCELLED, "cancelled")
+    if step.state != State.EXECUTED:
+        step = fail(person, step, _CANCELLED, "cancelled")
+    # Perhaps its result came just now.
+    return answer_by_rule(person, step) if step.state == State.EXECUTED else step
 
 
 def answer_by_rule(person: Person, step: Step, remark: str = "") -> Step:
@@ -159,26 +162,16 @@ def fail(person: Person, step: Step, message: str, kind: audit.Kind) -> Step:
 _store_failure = database_sync_to_async(fail)
 
 
-@database_sync_to_async
-@transaction.atomic
-def _store_result(person: Person, step: Step, result: Result) -> Step:
-    # Cells may hold what JSON in PostgreSQL cannot: it takes no NUL, which texts of PostgreSQL never hold.
-    if not advance(
-        step,
-        [State.APPROVED],
-        state=State.EXECUTED,
-        columns=[asdict(column) for column in result.columns],
-        rows=[list(row) for row in result.rows],
-        bytes=result.bytes,
-        personal=person.personal and _reads_personal(step),
-        cut=result.cut,
-        duration_ms=result.duration_ms,
-    ):
-        raise NotDecidable(say("This query was given up meanwhile."))
-    audit.record_step(
-        "executed", person, step, rows=len(result.rows), size=result.bytes, duration_ms=result.duration_ms
-    )
-    return step
+def _kept(person: Person, step: Step, result: Result) -> dict[str, Any]:
+    """Return what a step keeps of a result. JSON in PostgreSQL takes no NUL, and texts of PostgreSQL never hold one."""
+    return {
+        "columns": [asdict(column) for column in result.columns],
+        "rows": [list(row) for row in result.rows],
+        "bytes": result.bytes,
+        "personal": person.personal and _reads_personal(step),
+        "cut": result.cut,
+        "duration_ms": result.duration_ms,
+    }
 
 
 def _reads_personal(step: Step) -> bool:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from config.sentences import say
-from data_agent import audit, drafting, steps
+from data_agent import audit, drafting, steps, transitions
 from data_agent.audit import Person
 from data_agent.drafting import Draft, Examined
 from data_agent.errors import DataAgentError, NotDecidable
@@ -62,32 +62,15 @@ async def edit(person: Person, step_id: uuid.UUID, sql: str) -> Step:
     return await _store_edit(person, step_id, sql, await drafting.examine(sql, personal=person.personal))
 
 
-@database_sync_to_async
-def approve(person: Person, step_id: uuid.UUID, sha256: str) -> Step:
+async def approve(person: Person, step_id: uuid.UUID, sha256: str) -> Step:
     """Use up a proposal: from here on exactly that text may run, once.
 
     Raises NotFound, and NotDecidable where the text is another one, too old or decided already.
     """
-    with transaction.atomic():
-        step = steps.own(person, step_id)
-        now = timezone.now()
-        # No join here: PostgreSQL checks these conditions again when it had to wait for the row, but no sub-query.
-        approved = Step.objects.filter(
-            pk=step.pk,
-            state=State.PROPOSED,
-            sql_sha256=sha256,
-            proposed_to_id=person.id,
-            policy_version=policy_for(person),
-            expires_at__gt=now,
-        ).update(state=State.APPROVED, decided_at=now)
-        if approved:
-            if step.sql_sha256 != sha256:
-                # It was edited between our reading and our UPDATE: what was approved is the text as it is now.
-                step.refresh_from_db()
-            step.state, step.decided_at = State.APPROVED, now
-            audit.record_step("approved", person, step)
-            return step
-    raise NotDecidable(_why_not_approved(person, steps.own(person, step_id), sha256))
+    step = await transitions.approve(person, step_id, sha256, policy_for(person))
+    if step is None:
+        raise NotDecidable(await _why_not_approved(person, step_id, sha256))
+    return step
 
 
 async def reject(person: Person, step_id: uuid.UUID, reason: str = "") -> Step:
@@ -173,7 +156,9 @@ def _store_edit(person: Person, step_id: uuid.UUID, sql: str, examined: Examined
     return step
 
 
-def _why_not_approved(person: Person, step: Step, sha256: str) -> str:
+@database_sync_to_async
+def _why_not_approved(person: Person, step_id: uuid.UUID, sha256: str) -> str:
+    step = steps.own(person, step_id)
     if step.state == State.PROPOSED and step.expires_at is not None and step.expires_at <= timezone.now():
         steps.expire(person, step)
         return say("The proposal is too old to be approved. Check it again, then approve it.")

@@ -6,10 +6,10 @@ import uuid
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import IntegrityError, OperationalError, ProgrammingError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, ProgrammingError, connection
 
 from config import database
-from config.database import Connections
+from config.database import Connections, Execute
 from tests.servers import frozen
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +107,54 @@ async def test_nobody_waits_for_the_end_of_a_statement_of_a_server_that_is_froze
         assert [type(task.exception()) for task in done] == [OperationalError] * 2
     monkeypatch.setattr(database, "PATIENCE", 5.0)
     assert await ours.rows("SELECT 1", []) == [(1,)]
+    await ours.aclose()
+
+
+async def test_statements_together_are_one_transaction() -> None:
+    ours = Connections(1)
+
+    async def begun_at(execute: Execute) -> bool:
+        await execute("SET LOCAL lock_timeout = '1234ms'")
+        return await execute("SHOW lock_timeout") == [("1234ms",)]
+
+    assert await ours.together(begun_at)
+    assert await ours.rows("SHOW lock_timeout", []) != [("1234ms",)]
+    await ours.aclose()
+
+
+@pytest.mark.parametrize(
+    "failing", ["SELECT nothing", "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(5)", ""]
+)
+async def test_of_what_fails_together_nothing_stays(failing: str) -> None:
+    ours = Connections(1)
+    name = f"kept_{uuid.uuid4().hex}"
+
+    async def fails(execute: Execute) -> None:
+        await execute(f"CREATE TABLE {name} ()")
+        await execute(failing or f"SELECT FROM {name}")
+        raise KeyError(name)
+
+    with pytest.raises((DatabaseError, KeyError)):
+        await ours.together(fails)
+    assert await ours.rows("SELECT to_regclass(%s)", [name]) == [(None,)]
+    await ours.aclose()
+
+
+async def test_who_is_cancelled_in_the_middle_leaves_nothing() -> None:
+    ours = Connections(1)
+    name, begun = f"kept_{uuid.uuid4().hex}", asyncio.Event()
+
+    async def slow(execute: Execute) -> None:
+        await execute(f"CREATE TABLE {name} ()")
+        begun.set()
+        await execute("SELECT pg_sleep(60)")
+
+    waiting = asyncio.create_task(ours.together(slow))
+    await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await ours.rows("SELECT to_regclass(%s)", [name]) == [(None,)]
     await ours.aclose()
 
 
