@@ -7,21 +7,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
-from config import formats, plots
+from config import days, formats, plots
 from config.formats import written
 from config.ids import first_id
 from kafka_chat.categories import Category
 from kafka_chat.models import WITH_ANSWER, ChatMessage, Status
 
 # Days that the counts go back.
-DAYS = 30
+DAYS = days.MANY
 # Seconds after which a question that is still open is late.
 LATE = 60.0
 _NONE = "\N{EN DASH}"
@@ -47,26 +45,16 @@ class Line:
     categories: list[str]
 
 
-class DayFilter(admin.SimpleListFilter):
-    """Some days, or one: the lines of the counts lead to it."""
+class DayFilter(days.DayFilter):
+    """All days unless somebody chooses."""
 
-    title = gettext_lazy("day (UTC)")
-    parameter_name = "day"
+    def longest(self) -> tuple[str, str]:
+        """Return the days that the counts go back."""
+        return str(DAYS), days.last(DAYS)
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the choices; a date is one of them where it is chosen."""
-        value = self.value()
-        known = [("today", gettext("Today")), ("yesterday", gettext("Yesterday"))]
-        known += [(str(days), gettext("Last %(count)s days") % {"count": days}) for days in (7, DAYS)]
-        return known if value is None or value in dict(known) else [*known, (value, value)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
+    def within(self, queryset: QuerySet[ChatMessage], chosen: str | None) -> QuerySet[ChatMessage]:
         """Narrow the list."""
-        value = self.value()
-        try:
-            return queryset if value is None else within(queryset, value)
-        except (ValueError, OverflowError) as error:
-            raise IncorrectLookupParameters from error
+        return queryset if chosen is None else within(queryset, chosen)
 
 
 class _SeenFilter(admin.SimpleListFilter):
@@ -99,7 +87,7 @@ class LanguageFilter(_SeenFilter):
 class SorterFilter(_SeenFilter):
     """Who sorted it: a provider, or key words."""
 
-    title = gettext_lazy("sorted by")
+    title = gettext_lazy("sorter")
     parameter_name = "categorised_by"
 
 
@@ -140,26 +128,20 @@ class RetriedFilter(admin.SimpleListFilter):
         return queryset.filter(attempts__gt=1) if self.value() == "yes" else queryset
 
 
-def within(rows: QuerySet[ChatMessage], days: str) -> QuerySet[ChatMessage]:
-    """Narrow questions to "today", "yesterday", the last "7" or "30" days, or a date. Raises ValueError."""
-    today = timezone.now().astimezone(UTC).date()
-    if days == "yesterday":
-        return _between(rows, today - timedelta(days=1), 1)
-    if days in ("today", "7", str(DAYS)):
-        number = 1 if days == "today" else int(days)
-        return _between(rows, today - timedelta(days=number - 1), number)
-    return _between(rows, date.fromisoformat(days), 1)
+def within(rows: QuerySet[ChatMessage], chosen: str) -> QuerySet[ChatMessage]:
+    """Narrow questions to some days, see `days.span`. Raises ValueError."""
+    return _between(rows, *days.span(chosen))
 
 
 def summary(rows: QuerySet[ChatMessage], link: Link) -> dict[str, Any]:
     """Return what the template shows of these questions' last days: `days`, `languages`, `plots`. Two queries."""
     rows = within(rows, str(DAYS))
-    days = _lines(rows.annotate(day=TruncDate("created_at", tzinfo=UTC)), "day", "day", link)
-    plot = plots.per_day(gettext("Questions per day"), {line.value: line.number for line in days}, written)
+    by_day = _lines(rows.annotate(day=TruncDate("created_at", tzinfo=UTC)), "day", "day", link)
+    plot = plots.per_day(gettext("Questions per day"), {line.value: line.number for line in by_day}, written)
     return {
         "categories": [category.label for category in Category],
         "tables": [
-            (gettext("By day"), gettext("Day"), sorted(days, key=lambda line: line.value, reverse=True)),
+            (gettext("By day"), gettext("Day"), sorted(by_day, key=lambda line: line.value, reverse=True)),
             (gettext("By language"), gettext("Language"), _lines(rows, "language", "language", link)),
         ],
         "plots": [plot] if plot else [],
@@ -199,7 +181,7 @@ def _lines(rows: QuerySet[ChatMessage], field: str, parameter: str, link: Link) 
     ]
 
 
-def _between(rows: QuerySet[ChatMessage], first: date, days: int) -> QuerySet[ChatMessage]:
+def _between(rows: QuerySet[ChatMessage], first: date, number: int) -> QuerySet[ChatMessage]:
     """Narrow by the primary key, a UUIDv7."""
     begin = datetime.combine(first, time(), UTC)
-    return rows.filter(message_id__gte=first_id(begin), message_id__lt=first_id(begin + timedelta(days=days)))
+    return rows.filter(message_id__gte=first_id(begin), message_id__lt=first_id(begin + timedelta(days=number)))

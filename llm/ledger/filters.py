@@ -5,75 +5,45 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy
 
+from config import days
 from llm.models import Call
 
-# Days that are shown unless somebody chooses others: all years at once would be slow to add up, and seldom wanted.
-DEFAULT_DAYS = 30
-_DAY = "day"
 _MOST_VALUES = 50
 
 
-def within(calls: QuerySet[Call], day: str | None) -> QuerySet[Call]:
-    """Narrow calls to what the day filter says: nothing, "today", "yesterday", "7", "all" or a date. Days are UTC.
-
-    Raises ValueError for anything else.
-    """
-    today = timezone.now().astimezone(UTC).date()
-    if day == "all":
+def within(calls: QuerySet[Call], chosen: str | None) -> QuerySet[Call]:
+    """Narrow calls to some days, see `days.span`, or to "all"; to the last thirty for None. Raises ValueError."""
+    if chosen == "all":
         return calls
-    if day == "yesterday":
-        return _between(calls, today - timedelta(days=1), 1)
-    if day in ("today", "7", None):
-        days = {"today": 1, "7": 7, None: DEFAULT_DAYS}[day]
-        return _between(calls, today - timedelta(days=days - 1), days)
-    return _between(calls, date.fromisoformat(day), 1)
+    return _between(calls, *days.span(chosen or str(days.MANY)))
 
 
-def _between(calls: QuerySet[Call], first: date, days: int) -> QuerySet[Call]:
+def _between(calls: QuerySet[Call], first: date, number: int) -> QuerySet[Call]:
     begin = datetime.combine(first, time(), UTC)
-    return calls.filter(started_at__gte=begin, started_at__lt=begin + timedelta(days=days))
+    return calls.filter(started_at__gte=begin, started_at__lt=begin + timedelta(days=number))
 
 
-def _last(days: int) -> str:
-    return gettext("Last %(count)s days") % {"count": days}
+class DayFilter(days.DayFilter):
+    """The last thirty days unless somebody chooses: all years would be slow to add up, and are seldom wanted."""
 
+    def longest(self) -> tuple[str, str]:
+        """Return all."""
+        return "all", gettext("All days")
 
-class DayFilter(admin.SimpleListFilter):
-    """Some days, or one: the lines of the totals by day lead to it."""
-
-    title = gettext_lazy("day (UTC)")
-    parameter_name = _DAY
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the choices; a date is one of them where it is chosen."""
-        value = self.value()
-        known = [
-            ("today", gettext("Today")),
-            ("yesterday", gettext("Yesterday")),
-            ("7", _last(7)),
-            ("all", gettext("All days")),
-        ]
-        return known if value is None or value in dict(known) else [*known, (value, value)]
+    def within(self, queryset: QuerySet[Call], chosen: str | None) -> QuerySet[Call]:
+        """Narrow the list."""
+        return within(queryset, chosen)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """Name the choice that is none."""
         default, *others = super().choices(changelist)
-        yield {**default, "display": _last(DEFAULT_DAYS)}
+        yield {**default, "display": days.last(days.MANY)}
         yield from others
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
-        """Narrow the list."""
-        try:
-            return within(queryset, self.value())
-        except (ValueError, OverflowError) as error:
-            raise IncorrectLookupParameters from error
 
 
 class _SeenFilter(admin.SimpleListFilter):
@@ -82,7 +52,7 @@ class _SeenFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the values; the chosen one is always there."""
         try:
-            calls = within(Call.objects.all(), request.GET.get(_DAY))
+            calls = within(Call.objects.all(), request.GET.get(days.PARAMETER))
         except (ValueError, OverflowError):
             return []
         name = str(self.parameter_name)

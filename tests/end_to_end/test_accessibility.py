@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from django.test import RequestFactory
 from playwright.sync_api import Page, Route, expect
 
+from config.views import server_error
 from tests.end_to_end.accessibility import everything_wrong, motion, violations
 from tests.end_to_end.chats import CHATS, bring_up, is_answered, open_chats, send
 from tests.end_to_end.workspace import COUNTRIES, ask, expect_state, part
@@ -75,6 +77,14 @@ def test_a_form_that_is_refused(page_may_complain: Page) -> None:
     assert answer.value is not None
     assert answer.value.status == 403
     assert everything_wrong(page) == []
+
+
+def test_a_fault_of_ours(page_may_complain: Page) -> None:
+    said = server_error(RequestFactory().get("/about/")).content
+    page_may_complain.route(re.compile(r"/about/$"), lambda route: route.fulfill(status=500, body=said))
+    page_may_complain.goto("/about/")
+    expect(page_may_complain.get_by_role("heading", level=1)).to_have_text("Something went wrong on our side")
+    assert everything_wrong(page_may_complain) == []
 
 
 def test_the_about_page_without_scripts(page: Page) -> None:
