@@ -3,6 +3,7 @@
 Texts of visitors and answers of models are not logged, only ids, unless LOG_MESSAGE_TEXTS is on: see `texts`.
 """
 
+import logging
 import logging.config
 from typing import Literal
 
@@ -53,6 +54,7 @@ def configure(*, level: str, format: Literal["console", "json"]) -> None:
                     "foreign_pre_chain": shared,
                 }
             },
+            "filters": {"faults": {"()": lambda: _without_traceback_unless_a_fault}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
@@ -61,9 +63,17 @@ def configure(*, level: str, format: Literal["console", "json"]) -> None:
                 "httpx2": {"level": "WARNING"},
                 "daphne": {"level": "WARNING"},
                 "django.channels.server": {"level": "WARNING"},
+                "django.request": {"filters": ["faults"]},
             },
         }
     )
+
+
+def _without_traceback_unless_a_fault(record: logging.LogRecord) -> bool:
+    """Take the traceback, which Django logs of a 403 too, from what is no fault of ours."""
+    if getattr(record, "status_code", 500) < 500:
+        record.exc_info = None
+    return True
 
 
 def texts(**said: str) -> dict[str, str]:
