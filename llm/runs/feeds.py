@@ -55,6 +55,8 @@ class Feed:
     def __init__(self, run: UUID) -> None:
         self.run = run
         self.events: list[Event] = []
+        # The end, None before it.
+        self.end: End | None = None
         # Whether nothing will be added here any more, although there is no end: readers look for another feed.
         self.abandoned = False
         self._readers: set[Reader] = set()
@@ -65,35 +67,33 @@ class Feed:
         return self.events[-1].seq if self.events else 0
 
     @property
-    def end(self) -> End | None:
-        """The end, None before it."""
-        return self.events[-1] if self.events and isinstance(self.events[-1], End) else None
-
-    @property
     def is_read(self) -> bool:
         """Whether anybody reads."""
         return bool(self._readers)
 
+    def append(self, event: Event) -> None:
+        """Add the event that follows."""
+        self.events.append(event)
+        if isinstance(event, End):
+            self.end = event
+            self._tell()
+        else:
+            self._tell(event)
+
     def add(self, events: Iterable[Event]) -> None:
         """Add what is new among these events."""
-        known = self.events
-        before = len(known)
-        for event in events:
-            newest = known[-1] if known else None
-            if newest is None or (event.seq > newest.seq and not isinstance(newest, End)):
-                known.append(event)
-        if (new := len(known) - before) == 0:
-            return
-        newest = known[-1]
-        piece = newest if new == 1 and isinstance(newest, Delta) else None
-        for reader in self._readers:
-            reader.tell(piece)
+        new = [event for event in events if event.seq > self.last] if self.end is None else []
+        if len(new) == 1:
+            self.append(new[0])
+        elif new:
+            self.events += new
+            self.end = new[-1] if isinstance(new[-1], End) else None
+            self._tell()
 
     def abandon(self) -> None:
         """Send the readers to whoever has the run now."""
         self.abandoned = True
-        for reader in self._readers:
-            reader.tell()
+        self._tell()
 
     def after(self, cursor: int) -> Sequence[Event]:
         """Return what follows a number, in as few events as possible."""
@@ -118,6 +118,10 @@ class Feed:
             yield reader
         finally:
             self._readers.discard(reader)
+
+    def _tell(self, piece: Delta | None = None) -> None:
+        for reader in self._readers:
+            reader.tell(piece)
 
 
 class Reader:

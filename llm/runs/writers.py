@@ -107,7 +107,7 @@ class Writer:
         self._cancel_pending()
         last = self._seq if self.seen is None else min(self.seen, self._seq)
         end = End(self._seq + 1, outcome, last, data or {})
-        self.feed.add([end])
+        self.feed.append(end)
         self._changed(self, True)
         return end
 
@@ -181,9 +181,8 @@ class Writer:
             return
         self._credit = max(0.0, self._credit - 1)
         self._seq += 1
-        self.feed.add([Delta(self._seq, text, self._restart)])
+        self.feed.append(Delta(self._seq, text, self._restart))
         self._restart = False
-        self.settled.clear()
         self._changed(self, self._seq == self._base + 1)
 
     def _cancel_pending(self) -> None:
