@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +55,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # Other pages of the visitor have this one show runs; its own language is in its own context.
         self._context = contextvars.copy_context()
         # Sends a piece where it is written, if the server can do that.
-        self._take: retrieval.Take | None = None
+        self._send_at_once: at_once.Send | None = None
         self._refused = 0
         self._resumed = 0
         self._written = 0
@@ -69,8 +68,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         """
         # What Channels does for a consumer without a layer, without its two tasks between a frame and us.
         self.scope, self.base_send = scope, send
-        if (send_at_once := at_once.offered(scope)) is not None:
-            self._take = partial(_take, send_at_once)
+        self._send_at_once = at_once.offered(scope)
         try:
             with suppress(StopConsumer):
                 while True:
@@ -137,7 +135,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
             self._untold.append(run)
         elif run not in self._shown and run != self._named:
-            self._follow(run, retrieval.show(self._visitor, run, known=asked, take=self._take))
+            self._follow(run, retrieval.show(self._visitor, run, known=asked, send=self._send_at_once))
 
     def begin_anew(self, after: UUID) -> None:
         """Tell the page that the conversation begins after a turn, unless it knows."""
@@ -187,7 +185,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         shown = sum(not each.done() for each in self._shown.values())
         if self._resumed > protocol.MAX_RESUMED or shown >= protocol.MAX_SHOWN:
             raise protocol.Refused.too_often(run)
-        self._follow(run, await retrieval.resume(self._visitor, run, after, self._take))
+        self._follow(run, await retrieval.resume(self._visitor, run, after, self._send_at_once))
 
     async def _stop(self, run: UUID, seen: int) -> None:
         await retrieval.info(self._visitor, run)
@@ -302,13 +300,3 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.base_send(message)
         finally:
             self._watch.send_ends()
-
-
-def _take(send: at_once.Send, delta: protocol.Delta) -> bool:
-    """Send a piece, if there is room; returns whether it is sent."""
-    try:
-        return send(protocol.encode(delta))
-    except Exception as error:
-        # Of one page's connection, and no business of the answer. Who sends it next finds out.
-        log.info("a piece could not be sent at once", error=type(error).__name__)
-        return False

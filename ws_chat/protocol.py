@@ -8,6 +8,7 @@ by its first run; asked again, it has further runs, and the newest counts. `prot
 JSON schema, and the history that is read over HTTP.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -325,15 +326,20 @@ def schema() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2048)
-def _head(run: UUID) -> str:
-    return f'{{"type":"delta","run":"{run}","seq":'
+def delta_encoder(run: UUID) -> Callable[[int, str, bool], str]:
+    """Return what writes the deltas of a run as JSON, from their number, text and whether they restart."""
+    head = f'{{"type":"delta","run":"{run}","seq":'
+
+    def encoded(seq: int, text: str, restart: bool) -> str:
+        return f'{head}{seq},"text":{encode_basestring(text)},"restart":{"true" if restart else "false"}}}'
+
+    return encoded
 
 
 def encode(frame: ServerFrame) -> str:
     """Return a frame as JSON."""
     if isinstance(frame, Delta):
-        restart = "true" if frame.restart else "false"
-        return f'{_head(frame.run)}{frame.seq},"text":{encode_basestring(frame.text)},"restart":{restart}}}'
+        return delta_encoder(frame.run)(frame.seq, frame.text, frame.restart)
     return frame.model_dump_json()
 
 

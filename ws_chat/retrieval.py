@@ -1,16 +1,17 @@
 """Runs looked up again, by whoever resumes or watches them: in memory, in the run log, in the audit log."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TypeAlias
 from uuid import UUID
 
+import structlog
 from channels.db import database_sync_to_async
 from django.db import DatabaseError, InterfaceError
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from config.ratings import Rating
+from config.serving import at_once
 from llm import markdown, runs
 from llm.memory import Memory
 from llm.runs import Delta, End, RunInfo
@@ -20,8 +21,7 @@ from ws_chat.models import ChatMessage, Status
 from ws_chat.records import Asked, Record
 from ws_chat.register import Latest, register
 
-# Sends a piece at once, and returns whether it could: see `RunLog.read`.
-Take: TypeAlias = Callable[[protocol.Delta], bool]
+log = structlog.get_logger(__name__)
 
 
 async def info(visitor: UUID, run: UUID) -> RunInfo:
@@ -104,7 +104,7 @@ async def must_be_last(visitor: UUID, turn: UUID, memory: Memory) -> None:
 
 
 async def resume(
-    visitor: UUID, run: UUID, after: int, take: Take | None = None
+    visitor: UUID, run: UUID, after: int, send: at_once.Send | None = None
 ) -> AsyncGenerator[protocol.ServerFrame]:
     """Return the frames of a visitor's run after a number, as `show` does. Raises Refused."""
     try:
@@ -113,7 +113,7 @@ async def resume(
         if (stored := await row(visitor, run)) is None:
             raise
         return _of_row(stored, after)
-    return show(visitor, run, after, take=take)
+    return show(visitor, run, after, send=send)
 
 
 async def show(
@@ -121,17 +121,18 @@ async def show(
     run: UUID,
     after: int = 0,
     known: Asked | None = None,
-    take: Take | None = None,
+    send: at_once.Send | None = None,
 ) -> AsyncGenerator[protocol.ServerFrame]:
     """Yield the frames of a run that is the visitor's for certain. Raises RedisError.
 
-    While the next frame is waited for, pieces are offered to `take` first: see `RunLog.read`.
+    Where the server can `send` at once, a piece that comes while the next frame is waited for goes that way, and is not
+    yielded: see `RunLog.read`.
     """
     if after == 0:
         begun = known or await asked(visitor, run)
         yield protocol.Started(run=run, turn=begun.turn, question=begun.question)
-    taking = None if take is None else lambda piece: take(_delta(run, piece))
-    async with aclosing(runs.log().read(run, after, taking)) as events:
+    take = None if send is None else _taking(run, send)
+    async with aclosing(runs.log().read(run, after, take)) as events:
         async for event in events:
             yield await _end(run, event) if isinstance(event, End) else _delta(run, event)
 
@@ -151,6 +152,21 @@ def end_of(stored: ChatMessage) -> protocol.End:
 
 def _delta(run: UUID, piece: Delta) -> protocol.Delta:
     return protocol.Delta(run=run, seq=piece.seq, text=piece.text, restart=piece.restart)
+
+
+def _taking(run: UUID, send: at_once.Send) -> runs.Take:
+    """Return what sends a piece of the run at once, if there is room."""
+    encoded = protocol.delta_encoder(run)
+
+    def take(piece: Delta) -> bool:
+        try:
+            return send(encoded(*piece))
+        except Exception as error:
+            # Of one page's connection, and no business of the answer. Who sends it next finds out.
+            log.info("a piece could not be sent at once", error=type(error).__name__)
+            return False
+
+    return take
 
 
 def _history(visitor: UUID, before: UUID | None) -> protocol.History:

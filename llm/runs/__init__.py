@@ -8,6 +8,7 @@ log.py      who writes and who reads: writers, readers, heartbeat
 """
 
 from llm.runs.events import Delta, End, Event
+from llm.runs.feeds import Take
 from llm.runs.log import LEASE, MAX_CHARACTERS, RunFull, RunLog, Snapshot, Writer, log
 from llm.runs.store import RunEnded, RunInfo
 
@@ -22,6 +23,7 @@ __all__ = [
     "RunInfo",
     "RunLog",
     "Snapshot",
+    "Take",
     "Writer",
     "log",
 ]
