@@ -17,7 +17,7 @@ _AGAIN = (0.05, 2.0)
 # Seconds that pieces wait for others, at least and at most: as long as it takes to stay below so many appends a second.
 # Who reads in another process waits as long, and a process that is killed loses as much.
 _GATHER = (0.01, 0.25)
-_APPENDS_PER_SECOND = 2000
+_APPENDS_PER_SECOND = 1000
 
 
 class Appender:
