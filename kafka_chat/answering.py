@@ -64,7 +64,10 @@ class Answering:
                 marks.note(question.trace_id, counted=counted)
 
     async def _handle(self, question: Question, published: datetime | None) -> None:
-        claim = await self._claims.take(question.message_id)
+        conversation = _conversation(question)
+        # Both are known by the time the question is claimed.
+        registry.look_ahead("chat")
+        claim, _ = await asyncio.gather(self._claims.take(question.message_id), conversation.look_ahead())
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
             return tracing.say("passed over")
@@ -73,7 +76,8 @@ class Answering:
         meter = Meter()
         try:
             with meter.running():
-                answer = await self._answer_unless_stopped(question, claim)
+                await _remind(conversation, claim)
+                answer = await self._answer_unless_stopped(question, conversation)
             if answer is None:
                 log.info("question finished by somebody else", message_id=str(question.message_id))
                 tracing.say("passed over")
@@ -92,21 +96,21 @@ class Answering:
         tracing.say(outcome.status, failed=outcome.status == "failed")
         self._report(outcome)
 
-    async def _answer_unless_stopped(self, question: Question, claim: Claim) -> Answer | None:
+    async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
         draft = Draft(question.message_id, question.session_id)
-        conversation = _conversation(question)
+        # Beside the model, which takes longer; nothing is shown before.
+        opening = asyncio.create_task(_open(draft))
         try:
-            await _open(draft, conversation, claim)
-        except RunEnded:
-            # Stopped in this moment. Or asked again by an operator: then its run is not needed.
-            if not await database_sync_to_async(questions.is_open)(question.message_id):
-                return None
-        try:
-            answer = await draft.unless_stopped(self._answer(question, conversation, draft))
+            answer = await draft.unless_stopped(self._answer(question, conversation, draft, opening))
+            await opening
         except BaseException:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
             await draft.close()
             raise
+        if draft.is_void:
+            return None
         answer = answer or _drafted(question, draft, stopped=True)
         made = answer.model_dump(include=_MARKED)
         marks.note(question.trace_id, "last_token", first_token=draft.first_token_at, **made)
@@ -114,7 +118,9 @@ class Answering:
         await asyncio.gather(draft.close(), _remember(conversation, question, answer))
         return answer
 
-    async def _answer(self, question: Question, conversation: Conversation, draft: Draft) -> Answer:
+    async def _answer(
+        self, question: Question, conversation: Conversation, draft: Draft, opening: asyncio.Task[None]
+    ) -> Answer:
         """Return the model's answer, or the sentence for the visitor where there is none."""
         request = Request(
             messages=conversation.prompt(question.message, str(question.message_id)),
@@ -123,7 +129,7 @@ class Answering:
         )
         for attempt in range(1, TRIES + 1):
             try:
-                return await _ask(question, request, draft)
+                return await _ask(question, request, draft, opening)
             except LLMError as error:
                 log.warning("the model failed", message_id=str(question.message_id), attempt=attempt, error=str(error))
                 if attempt == TRIES or not error.retryable:
@@ -153,10 +159,12 @@ def _made_at(message: KafkaMessage) -> datetime | None:
     return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-async def _ask(question: Question, request: Request, draft: Draft) -> Answer:
+async def _ask(question: Question, request: Request, draft: Draft, opening: asyncio.Task[None]) -> Answer:
     async with aclosing(registry.chain("chat").stream(request)) as chunks:
         try:
             async for chunk in chunks:
+                if not opening.done():
+                    await asyncio.wait([opening])
                 draft.add(chunk)
         except RunFull:
             log.warning("an answer was cut at its greatest length", message_id=str(question.message_id))
@@ -195,13 +203,21 @@ def _conversation(question: Question) -> Conversation:
     return conversations.of(own_data.name_of(question.session_id), load)
 
 
-async def _open(draft: Draft, conversation: Conversation, claim: Claim) -> None:
-    """Make ready to answer. Raises RunEnded."""
-    if claim.remembers:
-        await asyncio.gather(draft.open(), conversation.refresh())
-    else:
+async def _remind(conversation: Conversation, claim: Claim) -> None:
+    if claim.last_answered is None:
         conversation.begin()
+    else:
+        await conversation.refresh(str(claim.last_answered))
+
+
+async def _open(draft: Draft) -> None:
+    """Make ready to show an answer, or end the work on it where nobody wants one."""
+    try:
         await draft.open()
+    except RunEnded:
+        # Stopped in this moment. Or asked again by an operator: then its run is not needed.
+        if not await database_sync_to_async(questions.is_open)(draft.message_id):
+            draft.void()
 
 
 async def _remember(conversation: Conversation, question: Question, answer: Answer) -> None:
