@@ -1,9 +1,9 @@
 """The ledger of model calls: told at once, written by a thread of its own.
 
-`record` only puts a call into memory. The thread prices and stores what has gathered with one INSERT, at most
-about a second later. It uses a connection of its own, outside the pool, so that it takes none from visitors; the
-connection is closed after each batch. An orderly end of the process (SIGTERM to Daphne or to a worker, the end of a
-command) waits for the rest to be written; SIGKILL costs the last second.
+`record` only puts a call into memory. The thread prices and stores what has gathered with one INSERT, about a second
+later. It uses a connection of its own, outside the pool, so that it takes none from visitors, and closes it when no
+more calls come. An orderly end of the process (SIGTERM to Daphne or to a worker, the end of a command) waits for the
+rest to be written; SIGKILL costs the last second.
 """
 
 import atexit
@@ -39,7 +39,9 @@ CAPACITY = 10_000
 # Rows of one INSERT.
 BATCH = 500
 # Seconds that a call waits for others.
-_GATHER = 0.5
+_GATHER = 1.0
+# Seconds without a call after which the connection is closed: to make one costs more than to write a batch.
+_QUIET = 5.0
 # Seconds before what could not be written is tried again; doubles up to the second.
 _BACKOFF = (1.0, 30.0)
 # Seconds that the end of the process waits for the last rows. Container platforms kill after 10 and more.
@@ -149,27 +151,30 @@ class Ledger:
                     atexit.register(self.close)
 
     def _run(self) -> None:
-        pause = _GATHER
+        pause = 0.0
         while not self._closing.is_set():
             self._wake.wait()
             self._closing.wait(pause)
-            self._wake.clear()
-            pause = _GATHER if self._try_to_flush() else min(max(2 * pause, _BACKOFF[0]), _BACKOFF[1])
-            if self.waiting:
+            try:
+                with _own_connection():
+                    self._write_what_comes()
+                pause = 0.0
+            except Exception as error:
+                # Whatever it is: without this thread nothing would be recorded any more.
+                log.warning("calls wait for PostgreSQL", error=type(error).__name__, waiting=self.waiting)
+                pause = min(max(2 * pause, _BACKOFF[0]), _BACKOFF[1])
                 self._wake.set()
-        # What came between the last look and the end.
-        if self.waiting:
-            self._try_to_flush()
 
-    def _try_to_flush(self) -> bool:
-        try:
-            with _own_connection():
-                self.flush()
-        except Exception as error:
-            # Whatever it is: without this thread nothing would be recorded any more.
-            log.warning("calls wait for PostgreSQL", error=type(error).__name__, waiting=self.waiting)
-            return False
-        return True
+    def _write_what_comes(self) -> None:
+        """Write until no more comes for a while, or to the end."""
+        while True:
+            self._closing.wait(_GATHER)
+            self._wake.clear()
+            # Before the look: what is recorded until the end is told is written, too.
+            is_last = self._closing.is_set()
+            self.flush()
+            if is_last or not self._wake.wait(_QUIET):
+                return
 
 
 def record(call: Call) -> None:

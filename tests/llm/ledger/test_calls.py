@@ -16,6 +16,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.db import OperationalError, ProgrammingError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
@@ -172,6 +174,20 @@ async def test_every_chain_keeps_the_ledger(ledger: Ledger, monkeypatch: pytest.
 class TestInBackground:
     """The thread, which needs rows that all connections see."""
 
+    @pytest.fixture
+    def made(self) -> Iterator[list[BaseDatabaseWrapper]]:
+        """The connections that other threads have made."""
+        made: list[BaseDatabaseWrapper] = []
+        here = threading.get_ident()
+
+        def note(connection: BaseDatabaseWrapper, **about: object) -> None:
+            if threading.get_ident() != here:
+                made.append(connection)
+
+        connection_created.connect(note)
+        yield made
+        connection_created.disconnect(note)
+
     def test_calls_are_stored_without_being_asked_for(self, background: Ledger) -> None:
         for _ in range(3):
             background.record(call())
@@ -194,16 +210,26 @@ class TestInBackground:
         _until(lambda: background.waiting == 0)
         assert Call.objects.count() == 1
 
-    def test_no_connection_stays_open(self, background: Ledger) -> None:
+    def test_calls_that_follow_each_other_share_a_connection(
+        self, background: Ledger, made: list[BaseDatabaseWrapper], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(calls, "_QUIET", 60)
+        for number in (1, 2):
+            background.record(call())
+            _until(lambda number=number: Call.objects.count() == number)
+        assert len(made) == 1
+        background.close()
+        assert made[0].connection is None
+
+    def test_no_connection_stays_open(
+        self, background: Ledger, made: list[BaseDatabaseWrapper], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(calls, "_QUIET", 0.01)
         background.record(call())
         _until(lambda: Call.objects.count() == 1)
-
-        def names() -> set[str]:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO \"llm_call\"%%'")
-                return {str(row[0]) for row in cursor.fetchall()}
-
-        _until(lambda: names() == {"0"})
+        _until(lambda: made[0].connection is None)
+        background.record(call())
+        _until(lambda: Call.objects.count() == 2)
 
     def test_a_forked_process_has_a_ledger_of_its_own(self, background: Ledger) -> None:
         script = (
