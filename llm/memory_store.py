@@ -1,7 +1,8 @@
 """Where the memory of a conversation is kept, for all processes.
 
-Each conversation is one hash in Redis, in which turns are fields: their content as long as they are told word for word,
-and an empty text once they are in the notes, so that they are not taken for new ones. Every change is one script.
+Each conversation is one hash in Redis, in which turns are fields: their content and its size in tokens as long as they
+are told word for word, and an empty text once they are in the notes, so that they are not taken for new ones. Every
+change is one script.
 """
 
 import json
@@ -19,25 +20,32 @@ _TURN = "turn:"
 
 _READ = Script("return redis.call('HGETALL', KEYS[1])")
 
+_REMEMBER = """
+local function remember(first)
+  for i = first, #ARGV, 2 do
+    if redis.call('HGET', KEYS[1], ARGV[i]) ~= '' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+  end
+  local turns = redis.call('HKEYS', KEYS[1])
+  for i = #turns, 1, -1 do if string.sub(turns[i], 1, 5) ~= 'turn:' then table.remove(turns, i) end end
+  table.sort(turns)
+  for i = 1, #turns - ARGV[2] do redis.call('HDEL', KEYS[1], turns[i]) end
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+  return redis.call('HGETALL', KEYS[1])
+end
+"""
+
+# Arguments: seconds to live, turns to keep, and new turns as pairs of field and content. Returns nothing where there is
+# no such conversation.
+_ADD = Script(_REMEMBER + "if redis.call('EXISTS', KEYS[1]) == 0 then return {} end return remember(3)")
+
 # Arguments: seconds to live, turns to keep, notes and number of older turns (both for a conversation that is not
-# there), and turns as pairs of field and content: the older ones, the new ones.
-_ADD = Script(
-    """
-local first = 5
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'notes', ARGV[3])
-else
-  first = first + 2 * ARGV[4]
-end
-for i = first, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) ~= '' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-end
-local turns = redis.call('HKEYS', KEYS[1])
-for i = #turns, 1, -1 do if string.sub(turns[i], 1, 5) ~= 'turn:' then table.remove(turns, i) end end
-table.sort(turns)
-for i = 1, #turns - ARGV[2] do redis.call('HDEL', KEYS[1], turns[i]) end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return redis.call('HGETALL', KEYS[1])
+# there), and turns as such pairs: the older ones, the new ones.
+_ADD_WITH_OLDER = Script(
+    _REMEMBER
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return remember(5 + 2 * ARGV[4]) end
+redis.call('HSET', KEYS[1], 'notes', ARGV[3])
+return remember(5)
 """
 )
 
@@ -90,7 +98,13 @@ class Store:
         `known` is what its conversation is known to be beside them; it counts where there is nothing here any more.
         """
         older = [turn for turn in known.turns if turn not in new]
-        found = await self._run(_ADD, TIME_TO_LIVE, MAX_TURNS, known.notes, len(older), *_encode([*older, *new]))
+        found: Memory | None = None
+        if older or known.notes:
+            # All of it is said only where it has expired meanwhile.
+            found = await self._run(_ADD, TIME_TO_LIVE, MAX_TURNS, *_encode(new))
+        if found is None:
+            turns = _encode([*older, *new])
+            found = await self._run(_ADD_WITH_OLDER, TIME_TO_LIVE, MAX_TURNS, known.notes, len(older), *turns)
         assert found is not None
         return found
 
@@ -124,8 +138,8 @@ def new_token() -> str:
 
 
 def _encode(turns: Iterable[Turn]) -> list[str]:
-    pairs = ((_TURN + turn.id, json.dumps([turn.question, turn.answer], ensure_ascii=False)) for turn in turns)
-    return [part for pair in pairs for part in pair]
+    contents = ((turn.id, [turn.question, turn.answer, turn.tokens]) for turn in turns)
+    return [part for name, content in contents for part in (_TURN + name, json.dumps(content, ensure_ascii=False))]
 
 
 def _decode(state: Sequence[bytes]) -> Memory:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from config import redis
-from llm import conversations, memory_store
+from llm import conversations, memory_store, tokens
 from llm.conversations import Conversation
 from llm.memory import MAX_TURNS, Turn
 from llm.memory_store import Store
@@ -62,6 +62,20 @@ async def test_what_redis_has_is_read_in_one_round_trip(name: str, monkeypatch: 
     # Its newest turn was learned before.
     await conversation.refresh(a_turn(2).id)
     assert len(scripts) == 2
+
+
+async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_all(await opened(name), a_turn(1), a_turn(2))
+    counted: list[str] = []
+    estimate = tokens.estimate
+
+    def noting(text: str) -> int:
+        counted.append(text)
+        return estimate(text)
+
+    monkeypatch.setattr(tokens, "estimate", noting)
+    assert "question 1" in reminders(await opened(name))
+    assert not [text for text in counted if text.startswith(("question", "answer"))]
 
 
 async def test_a_look_ahead_that_came_before_the_newest_turn_is_not_enough(name: str) -> None:
