@@ -65,9 +65,7 @@ class Answering:
 
     async def _handle(self, question: Question, published: datetime | None) -> None:
         conversation = _conversation(question)
-        # Both are known by the time the question is claimed.
-        registry.look_ahead("chat")
-        claim, _ = await asyncio.gather(self._claims.take(question.message_id), conversation.look_ahead())
+        claim = await self._claim(question, conversation)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
             return tracing.say("passed over")
@@ -95,6 +93,15 @@ class Answering:
         outcome = _outcome(question, answer, time.monotonic() - begin)
         tracing.say(outcome.status, failed=outcome.status == "failed")
         self._report(outcome)
+
+    async def _claim(self, question: Question, conversation: Conversation) -> Claim | None:
+        """Claim a question, and where that is all there is to do, learn beside it what will be wanted next."""
+        taking = self._claims.take(question.message_id)
+        if self._claims.are_busy:
+            return await taking
+        registry.look_ahead("chat")
+        claim, _ = await asyncio.gather(taking, conversation.look_ahead())
+        return claim
 
     async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""

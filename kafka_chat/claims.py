@@ -112,6 +112,11 @@ class Claims:
         self._held: dict[UUID, float] = {}
         self._renewing: asyncio.Task[None] | None = None
 
+    @property
+    def are_busy(self) -> bool:
+        """Whether others are being claimed."""
+        return self._claiming.is_going
+
     async def take(self, message_id: UUID) -> Claim | None:
         """Claim a question and keep the claim alive; None where that cannot be, or not now.
 
