@@ -50,6 +50,7 @@ class Answering:
         self._publisher = publisher
         self._claims = claims
         self._report = report
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def handle(self, message: KafkaMessage) -> None:
         """Answer one question; one that is finished, in other hands or not its visitor's next is passed over.
@@ -65,7 +66,9 @@ class Answering:
 
     async def _handle(self, question: Question, published: datetime | None) -> None:
         conversation = _conversation(question)
-        claim = await self._claim(question, conversation)
+        if not self._claims.are_busy:
+            self._look_ahead(conversation)
+        claim = await self._claims.take(question.message_id)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
             return tracing.say("passed over")
@@ -94,14 +97,12 @@ class Answering:
         tracing.say(outcome.status, failed=outcome.status == "failed")
         self._report(outcome)
 
-    async def _claim(self, question: Question, conversation: Conversation) -> Claim | None:
-        """Claim a question, and where that is all there is to do, learn beside it what will be wanted next."""
-        taking = self._claims.take(question.message_id)
-        if self._claims.are_busy:
-            return await taking
+    def _look_ahead(self, conversation: Conversation) -> None:
+        """Learn beside a claim what will be wanted next; whoever wants it before it is known waits for it then."""
         registry.look_ahead("chat")
-        claim, _ = await asyncio.gather(taking, conversation.look_ahead())
-        return claim
+        looking = asyncio.create_task(conversation.look_ahead())
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
 
     async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
