@@ -9,6 +9,9 @@ from data_agent.guard import policy
 
 Tree = Any
 
+# How a verdict says that the LIMIT is not the query's own.
+LIMIT_ADDED = say("LIMIT %(rows)s was added.", rows=str(policy.DEFAULT_ROWS))
+
 _COUNT = postgast.pg_query_pb2.LimitOption.Value("LIMIT_OPTION_COUNT")
 _WITH_TIES = postgast.pg_query_pb2.LimitOption.Value("LIMIT_OPTION_WITH_TIES")
 _NO_SET_OPERATION = postgast.pg_query_pb2.SetOperation.Value("SETOP_NONE")
@@ -21,7 +24,7 @@ def put(select: Tree) -> tuple[str, ...]:
     """
     if not select.HasField("limit_count") or select.limit_count.a_const.isnull:
         _set(select, policy.DEFAULT_ROWS)
-        return (say("LIMIT %(rows)s was added.", rows=str(policy.DEFAULT_ROWS)),)
+        return (LIMIT_ADDED,)
     asked = _whole_number(select.limit_count)
     if asked is not None and select.limit_option != _WITH_TIES:
         if asked <= policy.MAX_ROWS:

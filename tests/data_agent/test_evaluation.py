@@ -34,7 +34,7 @@ async def test_what_people_wrote_for_a_question_is_neither_changed_nor_doubted(a
     samples.forget()
     known = await samples.known()
     written = [(entry.question, entry.sql) for entry in verified.shipped()]
-    for path in (evaluation.QUESTIONS, evaluation.HELD_OUT):
+    for path in (evaluation.QUESTIONS, evaluation.HELD_OUT, evaluation.UNSEEN):
         written += [(case.question, case.gold_sql) for case in evaluation.read(path)]
     for question, sql in written:
         assert hints.mend(sql, known, question) == Mended(sql), question
@@ -131,6 +131,17 @@ def test_both_prompts_are_measured_in_one_run(tmp_path: Path) -> None:
         assert part in output
     assert "8/8, right: agent 3 of 4, plain 0 of 4" in progress.getvalue()
     assert re.search(r"agent  right .* s  agent:countries", progress.getvalue())
+
+
+@pytest.mark.usefixtures("chains")
+def test_a_limit_that_the_guard_added_does_not_count_against_a_query(analytics: DemoData, tmp_path: Path) -> None:
+    assert len(analytics.users) > guard.policy.DEFAULT_ROWS
+    gold = "SELECT id FROM analytics_users"
+    path = _file(tmp_path, _line("agent:all of them", gold), _line("agent:a part of them", gold))
+    said, progress = StringIO(), StringIO()
+    call_command("evaluate_sql", stdout=said, stderr=progress, questions=path, provider="scripted", details=True)
+    assert "agent: agent:a part of them\n  other rows" in said.getvalue()
+    assert "2/2, right: agent 1 of 2" in progress.getvalue()
 
 
 @pytest.mark.usefixtures("analytics", "chains")
