@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from config.sentences import say
-from data_agent import wording
+from data_agent import measures, periods, properties, wording
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
 
@@ -29,6 +29,11 @@ _ENTITIES = {
     "country": (("country",), f"{USERS.name}.country"),
     "plan": (("plan",), f"{USERS.name}.plan"),
 }
+_EACH = re.compile(
+    r"\b(?:per|each|every|by)\s+(?:(?:product|customer|user|subscription|single|the)\s+)*"
+    r"(?P<what>category|brand|country|plan)\b",
+    re.IGNORECASE,
+)
 _UNIT = re.compile(
     r"\b(?:each|every|per|by|which|what)\s+(?:(?:calendar|single)\s+)?(?P<unit>year|quarter|month|week|day)s?\b|"
     r"\b(?P<adverb>yearly|quarterly|monthly|weekly|daily)\b",
@@ -56,6 +61,10 @@ def about(question: str, sql: str, known: Known, said: str = "") -> tuple[str, .
         *_entity(question, sql, known),
         *_purchases(said or question, question, sql, known),
         *_units(question, sql),
+        *_kinds(question, sql),
+        *_period(question, sql),
+        *_properties(question, sql, known),
+        *_pieces(question, sql, known),
         *_times(question, sql),
         *_share(question, sql),
         *_never(question, sql),
@@ -113,9 +122,13 @@ def _entity(question: str, sql: str, known: Known) -> Iterator[str]:
     asked = wording.asked_for(question, known)
     if asked is None:
         return
-    words, where = _ENTITIES[re.sub(r"ies$", "y", asked).removesuffix("s")]
+    words, where = _ENTITIES[_singular(asked)]
     if not any(_selects(sql.casefold(), word) for word in words):
         yield say("The question asks for %(what)s, the query does not: %(how)s.", what=asked, how=where)
+
+
+def _singular(word: str) -> str:
+    return re.sub(r"ies$", "y", word).removesuffix("s")
 
 
 def _purchases(said: str, question: str, sql: str, known: Known) -> Iterator[str]:
@@ -142,6 +155,34 @@ def _units(question: str, sql: str) -> Iterator[str]:
                 unit=unit,
                 column=column,
             )
+
+
+def _kinds(question: str, sql: str) -> Iterator[str]:
+    """Say which kind the question wants one row for: "per product category"."""
+    for what in dict.fromkeys(found["what"].lower() for found in _EACH.finditer(question)):
+        (column, *_), how = _ENTITIES[_singular(what)]
+        if not _selects(sql.casefold(), column):
+            yield say("The question asks for each %(what)s, the query does not: %(how)s.", what=what, how=how)
+
+
+def _period(question: str, sql: str) -> Iterator[str]:
+    period = periods.spoken_of(question)
+    if period is None or re.search(r"quarter|month", sql, re.IGNORECASE):
+        return
+    first, end = (day.isoformat() for day in period)
+    if first not in sql:
+        yield say("The question speaks of the time from %(first)s to before %(end)s.", first=first, end=end)
+
+
+def _properties(question: str, sql: str, known: Known) -> Iterator[str]:
+    for what, key, how in properties.spoken_of(question, known):
+        if key not in sql:
+            yield say("The question speaks of %(what)s, the query does not: %(how)s.", what=what, how=how)
+
+
+def _pieces(question: str, sql: str, known: Known) -> Iterator[str]:
+    if measures.asks_for_pieces(question, known) and PURCHASES.name in sql and "quantity" not in sql:
+        yield say("The question asks for pieces: sum(quantity).")
 
 
 def _times(question: str, sql: str) -> Iterator[str]:

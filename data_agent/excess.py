@@ -25,11 +25,18 @@ _COMPLETED = re.compile(
     r"\bhow much\b.*\bp(?:ay|aid)\b|\bbr(?:ing|ought)|generat|complet|status|success|refund|cancel|pending|return",
     re.IGNORECASE,
 )
+# That of a purchase is what total_amount says of any, whatever became of it.
+_AMOUNT_OF_A_PURCHASE = re.compile(
+    r"\bamounts?\s+(?:of|for|per)\s+(?:(?:a|an|the|all|each|every|one|single|individual)\s+)*(?:purchase|order)s?\b|"
+    r"\b(?:purchase|order)\s+amounts?\b",
+    re.IGNORECASE,
+)
 _SUPERLATIVE = re.compile(
     r"\b(?!(?:inter|requ|for|harv)est\b)(?:most|least|top|bottom|first|last|\w{2,}est)\b",
     re.IGNORECASE,
 )
 _FEW = re.compile(r"\b(?:some|few|examples?|samples?|recent|recently|preview|limit)\b", re.IGNORECASE)
+_JOINS = (postgast.pg_query_pb2.JOIN_INNER, postgast.pg_query_pb2.JOIN_LEFT)
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # "Which month had the highest revenue?", but not "... and how much was it?".
 _ONE = re.compile(
@@ -45,9 +52,9 @@ def take_out(tree: Any, said: str, known: Known) -> list[str]:
     if len(said.split()) < _FEWEST_WORDS:
         return notes
     select = tree.stmts[0].stmt.select_stmt
-    if not _COMPLETED.search(said) and _any_status(tree):
+    if not _COMPLETED.search(_AMOUNT_OF_A_PURCHASE.sub(" ", said)) and _any_status(tree):
         notes.append(say("Purchases of every status count now: the question does not ask for completed ones."))
-    if wording.asked_for(said, known) and not wording.speaks_of_purchases(said, known) and _without_purchases(select):
+    if not wording.speaks_of_purchases(said, known) and _without_purchases(select, said, known):
         notes.append(say("analytics_purchases was taken out: the question does not speak of purchases."))
     if _has_unasked_limit(select, said):
         select.ClearField("limit_count")
@@ -75,16 +82,20 @@ def _is_completed(node: Any) -> bool:
     )
 
 
-def _without_purchases(select: Any) -> bool:
-    """Read a table alone that is joined to the purchases, where nothing of theirs is read."""
+def _without_purchases(select: Any, said: str, known: Known) -> bool:
+    """Read a table alone that is joined to the purchases, where nothing of theirs is read: they only multiply it."""
     if len(select.from_clause) != 1 or select.from_clause[0].WhichOneof("node") != "join_expr":
         return False
     (item,) = select.from_clause
     names = dict(tables([item]))
     others = [name for name, table in names.items() if table != PURCHASES.name]
-    if len(names) != 2 or len(others) != 1 or item.join_expr.jointype != postgast.pg_query_pb2.JOIN_INNER:
+    if len(names) != 2 or len(others) != 1 or item.join_expr.jointype not in _JOINS:
         return False
     (other,) = others
+    # What is counted may be purchases; an average of prices is none of theirs.
+    counts = any(each.funcname[-1].string.sval == "count" for each in own_parts(select) if _is_call(each))
+    if not wording.asked_for(said, known) and (counts or not wording.speaks_of(said, names[other])):
+        return False
     columns = [each for each in own_parts(select) if each.DESCRIPTOR.name == "ColumnRef"]
     joining = [each for each in own_parts(item) if each.DESCRIPTOR.name == "ColumnRef"]
     read = [[field.string.sval for field in column.fields] for column in columns if column not in joining]
@@ -96,6 +107,10 @@ def _without_purchases(select: Any) -> bool:
     alone = type(left).FromString(left.SerializeToString())
     item.CopyFrom(alone)
     return True
+
+
+def _is_call(message: Any) -> bool:
+    return bool(message.DESCRIPTOR.name == "FuncCall")
 
 
 def _has_unasked_limit(select: Any, said: str) -> bool:

@@ -13,7 +13,7 @@ import postgast
 from google.protobuf.message import DecodeError
 
 from config.sentences import say
-from data_agent import excess, measures, periods, samples, slips
+from data_agent import excess, measures, periods, properties, samples, slips
 from data_agent.guard.trees import parts
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, SCHEMA
@@ -66,7 +66,8 @@ def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
         return Mended(sql)
     if not tree.stmts:
         return Mended(sql)
-    notes = [*slips.correct(tree), *periods.correct(tree), *measures.correct(tree, question, known)]
+    notes = [*slips.correct(tree), *properties.correct(tree, known), *periods.correct(tree, question)]
+    notes += measures.correct(tree, question, known)
     notes += excess.take_out(tree, said or question, known)
     problems: list[str] = []
     for node, column, constant in list(_compared(tree)):
@@ -85,6 +86,15 @@ def mend(sql: str, known: Known, question: str = "", said: str = "") -> Mended:
                     value=value,
                     name=name,
                     other=str(other[0]),
+                )
+            )
+        elif (own := properties.named(value, known)) and _look_for(node, column, own):
+            notes.append(
+                say(
+                    "“%(value)s” is no %(name)s: it is looked for by %(how)s.",
+                    value=value,
+                    name=name,
+                    how=" AND ".join(own),
                 )
             )
         else:
@@ -133,9 +143,32 @@ def _compare_with(node: Any, column: Any, owner: str, value: str) -> bool:
         return True
     if _last(column) != "product_name" or table != PRODUCT_SPECS.name:
         return False
-    text = f"SELECT 1 WHERE 1 IN (SELECT name FROM {table} WHERE {name} = 'x')"
-    made = postgast.parse(text).stmts[0].stmt.select_stmt.where_clause
+    made = _condition(f"1 IN (SELECT name FROM {table} WHERE {name} = 'x')")
     made.sub_link.testexpr.CopyFrom(column)
     made.sub_link.subselect.select_stmt.where_clause.a_expr.rexpr.a_const.sval.sval = value
     node.CopyFrom(made)
     return True
+
+
+def _look_for(node: Any, column: Any, own: tuple[str, ...]) -> bool:
+    """Compare with what the products have that a name stands for; return whether that can be done."""
+    if node.a_expr.rexpr.WhichOneof("node") != "a_const" or node.a_expr.name[-1].string.sval != "=":
+        return False
+    together = " AND ".join(own)
+    if _last(column) == "product_name":
+        made = _condition(f"1 IN (SELECT name FROM {PRODUCT_SPECS.name} WHERE {together})")
+        made.sub_link.testexpr.CopyFrom(column)
+    elif _last(column) in PRODUCT_SPECS.column_names:
+        made = _condition(together)
+        for each in [message for message in parts(made) if message.DESCRIPTOR.name == "ColumnRef"]:
+            name = each.fields[-1].string.sval
+            each.CopyFrom(column.column_ref)
+            each.fields[-1].string.sval = name
+    else:
+        return False
+    node.CopyFrom(made)
+    return True
+
+
+def _condition(text: str) -> Any:
+    return postgast.parse(f"SELECT 1 WHERE {text}").stmts[0].stmt.select_stmt.where_clause

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from config import sentences
 from config.sentences import say
+from data_agent import qualifiers
 from data_agent.guard.trees import from_items, own_parts
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, SCHEMA, TABLES, USERS, Table
 
@@ -50,16 +51,22 @@ def complete(sql: str) -> Completed:
         return Completed(sql)
     try:
         tree = postgast.parse(sql)
+        named = qualifiers.correct(tree) if _is_select(tree) else []
+        completed = Completed(postgast.deparse(tree), tuple(named)) if named else Completed(sql)
         select = _outermost(tree)
         if select is None or not all(_put_right(select, column) for column in select.columns) or not select.notes:
-            return Completed(sql)
-        return Completed(postgast.deparse(tree), tuple(dict.fromkeys(select.notes)))
+            return completed
+        return Completed(postgast.deparse(tree), tuple(dict.fromkeys([*named, *select.notes])))
     except (postgast.PgQueryError, DecodeError):
         return Completed(sql)
 
 
+def _is_select(tree: Any) -> bool:
+    return len(tree.stmts) == 1 and tree.stmts[0].stmt.WhichOneof("node") == "select_stmt"
+
+
 def _outermost(tree: Any) -> _Select | None:
-    if len(tree.stmts) != 1 or tree.stmts[0].stmt.WhichOneof("node") != "select_stmt":
+    if not _is_select(tree):
         return None
     select = tree.stmts[0].stmt.select_stmt
     tables: dict[str, Table] = {}

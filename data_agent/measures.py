@@ -23,10 +23,24 @@ _CUSTOMERS = re.compile(
     r"(?:customers|users|people|buyers|clients)\b",
     re.IGNORECASE,
 )
-_PIECES = re.compile(r"\b(?:how many|number of|count)\s+(?:the\s+)?(?:pieces|units)\b", re.IGNORECASE)
+# "How many units", "total items", "in units", "units sold".
+_PIECES = re.compile(
+    r"\b(?:how many|number of|count(?:\s+of)?|total|sum of)\s+"
+    r"(?:(?!(?:have|has|had|did|do|does|bought|with|of|in|by|from|line|price|prices)\b)\w+\s+){0,2}"
+    r"(?:pieces|units|items)\b|\bin\s+(?:units|pieces)\b|\((?:in\s+)?(?:units|pieces)\)|"
+    r"(?<!\d )(?<!several )(?<!many )\b(?:units|pieces)\s+"
+    r"(?:(?:were|was|are|have been)\s+)?(?:sold|bought|ordered|purchased)\b",
+    re.IGNORECASE,
+)
+# "How many purchases have more than ten pieces": something else is counted.
+_OTHERS = re.compile(
+    r"\b(?:how many|number of)\s+(?:(?!(?:units|pieces|items)\b)\w+\s+){0,2}(?:purchases|orders|times|transactions|"
+    r"customers|users|people|buyers|clients|products|brands|countries|categories)\b|\b(?:different|distinct|unique)\b",
+    re.IGNORECASE,
+)
 # "How many tablets were sold": a product or a category, and what became of it.
 _THINGS_SOLD = re.compile(
-    r"\bhow many\s+(?P<things>[\w -]+?)\s+(?:were|was|are|have|has|did|do|does)\b"
+    r"\bhow many\s+(?P<things>[\w -]+?(?:\s*\([^()]*\))?)\s+(?:were|was|are|have|has|did|do|does)\b"
     r".*\b(?:sold|bought|ordered|purchased|buy|order|purchase|sell)\b",
     re.IGNORECASE,
 )
@@ -39,7 +53,7 @@ def correct(tree: Any, question: str, known: Known) -> list[str]:
     select = tree.stmts[0].stmt.select_stmt
     if _CUSTOMERS.search(question) and (_count_customers(select) or _count_no_names(select)):
         notes.append(say("Each customer is counted once now, however often they bought."))
-    elif _asks_for_pieces(question, known) and _count_pieces(select):
+    elif asks_for_pieces(question, known) and _count_pieces(select):
         notes.append(say("Pieces are counted now, not purchases."))
     if _count_times(tree, question) or _select_by_times(select, question):
         notes.append(say("Purchases are counted now, not pieces."))
@@ -69,9 +83,10 @@ def _count_no_names(select: Any) -> bool:
     return True
 
 
-def _asks_for_pieces(question: str, known: Known) -> bool:
+def asks_for_pieces(question: str, known: Known) -> bool:
+    """Whether a question asks how many pieces were bought, not how often something was."""
     if _PIECES.search(question):
-        return True
+        return not _OTHERS.search(question)
     sold = _THINGS_SOLD.search(question)
     return sold is not None and any(column in _THINGS for column, _ in known.mentioned(sold["things"]))
 

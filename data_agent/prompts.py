@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from data_agent import periods
 from data_agent.execution import ResultColumn
 from data_agent.samples import FEW, Known
 from data_agent.schema import TABLES
@@ -116,8 +117,10 @@ def proposal(asked: Asked, examples: Sequence[Verified], known: Known) -> tuple[
     for example in (*reversed(examples), *asked.earlier):
         answer = json.dumps({"sql": example.sql, "explanation": example.explanation}, ensure_ascii=False)
         messages += [Message("user", example.question[:EARLIER_CHARACTERS]), Message("assistant", answer)]
-    mentioned = known.mentioned(asked.question)
-    hint = "\nIn the data: " + "; ".join(f"{column} = '{value}'" for column, value in mentioned) if mentioned else ""
+    named = [f"{column} = '{value}'" for column, value in known.mentioned(asked.question)]
+    if period := periods.spoken_of(asked.question):
+        named.append(f"the period is >= '{period[0].isoformat()}' and < '{period[1].isoformat()}'")
+    hint = f"\nIn the data: {'; '.join(named)}" if named else ""
     messages.append(Message("user", f"{asked}{hint}"))
     if asked.failure:
         sql, problem = asked.failure
@@ -174,7 +177,8 @@ def tables(known: Known) -> str:
             listed = f" Values: {', '.join(values)}" if 0 < len(values) <= FEW else ""
             lines.append(f"  {column.name} {_short(column.type)}: {column.comment}{listed}")
     if known.specs:
-        lines.append("specs has by category: " + "; ".join(f"{name}: {keys}" for name, keys in known.specs.items()))
+        specs = (f"{category}: {', '.join(map(str, own))}" for category, own in known.specs.items())
+        lines.append("specs has by category: " + "; ".join(specs))
     if known.first_day:
         lines.append(f"The purchases are from {known.first_day} to {known.last_day}.")
     return "\n".join([*lines, _RULES])

@@ -4,6 +4,7 @@ All is read as the agent's role and through the guard, like every query, so nobo
 """
 
 import difflib
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -42,14 +43,33 @@ _KINDS = {
     f"{PRODUCT_SPECS.name}.brand": "brand",
     f"{PRODUCT_SPECS.name}.name": "product",
 }
+# A property with more values, or longer ones, is only named.
+_FEW_TEXTS = 6
+_SHORT = 60
 _SPECS = (
-    "SELECT category, string_agg(key, ', ' ORDER BY key) AS keys FROM (SELECT s.category, k.key || "
-    "CASE min(jsonb_typeof(k.value)) WHEN 'boolean' THEN ' (true or false)' WHEN 'string' THEN "
-    "CASE WHEN count(DISTINCT k.value) <= 6 THEN ' (' || string_agg(DISTINCT k.value #>> '{}', ', ') || ')' "
-    "ELSE '' END ELSE '' END AS key FROM analytics_product_specs s, jsonb_each(s.specs) AS k GROUP BY 1, k.key) AS x "
-    "GROUP BY category ORDER BY category LIMIT 100"
+    "SELECT s.category, k.key, min(jsonb_typeof(k.value)) AS kind, max(jsonb_typeof(k.value)) AS other, "
+    f"CASE WHEN count(DISTINCT k.value) <= {_FEW_TEXTS} AND max(length(k.value #>> '{{}}')) <= {_SHORT} "
+    "THEN jsonb_agg(DISTINCT k.value) END AS texts "
+    "FROM analytics_product_specs s, jsonb_each(s.specs) AS k WHERE jsonb_typeof(k.value) <> 'null' "
+    f"GROUP BY s.category, k.key ORDER BY s.category, k.key LIMIT {MOST}"
 )
 _SPAN = "SELECT min(purchased_at)::date AS first, max(purchased_at)::date AS last FROM analytics_purchases LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A key of `specs`: "number", "boolean", "string" or another kind of JSON; its texts where they are few.
+
+    `kind` is empty where the values are of several kinds.
+    """
+
+    key: str
+    kind: str = ""
+    texts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        listed = "true or false" if self.kind == "boolean" else ", ".join(self.texts)
+        return f"{self.key} ({listed})" if listed else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Known:
     """What the tables hold: values by "table.column", the keys of `specs` by category, first and last day."""
 
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    specs: Mapping[str, str] = field(default_factory=dict)
+    specs: Mapping[str, tuple[Property, ...]] = field(default_factory=dict)
     first_day: str = ""
     last_day: str = ""
 
@@ -78,12 +98,12 @@ class Known:
 
     def mentioned(self, question: str, at_most: int = 6) -> list[tuple[str, str]]:
         """Return the values, each with its column, that a question seems to speak of."""
-        words = set(_words(question))
+        spoken = set(words(question))
         found: list[tuple[str, str]] = []
         for column, values in self.values.items():
             for value in values:
-                own = set(_words(value))
-                if own and own <= words:
+                own = set(words(value))
+                if own and own <= spoken:
                     found.append((column, value))
         return found[:at_most]
 
@@ -133,7 +153,11 @@ async def _read_all() -> Known:
         found = [str(row[0]) for row in (await _read(text)).rows]
         if len(found) < MOST:
             values[f"{table}.{column}"] = tuple(found)
-    specs = {str(row[0]): str(row[1]) for row in (await _read(_SPECS)).rows}
+    specs: dict[str, tuple[Property, ...]] = {}
+    for category, key, kind, other, texts in (await _read(_SPECS)).rows:
+        few = tuple(sorted(json.loads(texts))) if texts and kind == other == "string" else ()
+        own = Property(str(key), str(kind) if kind == other else "", few)
+        specs[str(category)] = (*specs.get(str(category), ()), own)
     span = (await _read(_SPAN)).rows
     first, last = span[0] if span else (None, None)
     return Known(values, specs, first or "", last or "")
@@ -176,5 +200,6 @@ _ALIASES = {
 }
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the words of a text as they are compared: small, and without the s of a plural."""
     return [word.removesuffix("s") for word in re.findall(r"[^\W_]+", text.casefold())]

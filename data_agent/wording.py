@@ -3,7 +3,7 @@
 import re
 
 from data_agent.samples import Known
-from data_agent.schema import PRODUCT_SPECS
+from data_agent.schema import PRODUCT_SPECS, USERS
 
 _ASKED = re.compile(
     r"\b(?:which|what|how many|list(?:\s+all)?|show(?:\s+me)?(?:\s+all)?|name(?:\s+all)?|who are the)\s+"
@@ -20,10 +20,12 @@ _TIMES = re.compile(r"\b(?:(?P<number>\d+)\s+(?:times|purchases|orders)|(?P<word
 _TIMES_IN_WORDS = {"once": 1, "twice": 2}
 _BUYING = re.compile(
     r"\b(?:b[ou]y|bought|purchase|order|sell|sold|sale|spen[dt]|pa(?:y|id)|revenue|turnover|earn|income|refund|cancel|"
-    r"pending|complet|status|quantit|piece|unit|times|popular|demand|money|bring|brought|worth|amount)",
+    r"pending|complet|status|quantit|piece|unit|times|popular|demand|money|bring|brought|worth|amount|transact|basket|cart\b|"
+    r"deliver|shipped|acquir|own(?:s|ed)?\b|active|favou?rite|discount)",
     re.IGNORECASE,
 )
 _CUSTOMERS = re.compile(r"\b(?:customer|user|client|people|country|countries|plan|subscri|sign)", re.IGNORECASE)
+_ENGLISH = re.compile(r"\b(?:what|which|how|who|show|give|the|of|each|average|and|with)\b", re.IGNORECASE)
 _PRODUCTS = re.compile(r"\b(?:product|brand|categor|rating|price|cost|weigh|release)", re.IGNORECASE)
 
 
@@ -35,6 +37,12 @@ def asked_for(question: str, known: Known) -> str | None:
     begun = _BEGUN.search(question)
     named = known.mentioned(begun["what"]) if begun else []
     return "products" if any(column.startswith(f"{PRODUCT_SPECS.name}.") for column, _ in named) else None
+
+
+def speaks_of(said: str, table: str) -> bool:
+    """Whether English words speak of customers, or of products, as the table holds them."""
+    words = {USERS.name: _CUSTOMERS, PRODUCT_SPECS.name: _PRODUCTS}.get(table)
+    return bool(words and _ENGLISH.search(said) and words.search(said))
 
 
 def times(question: str) -> set[int]:

@@ -1,14 +1,16 @@
 import pytest
 
 from data_agent import doubts, verified
-from data_agent.samples import Known
+from data_agent.samples import Known, Property
 
 PRODUCTS = "FROM analytics_product_specs"
 KNOWN = Known(
     {
         "analytics_users.plan": ("enterprise", "free", "pro"),
         "analytics_product_specs.category": ("Headphones", "Laptops", "Tablets"),
-    }
+        "analytics_product_specs.name": ("Norvik In Ear 3 Headphones",),
+    },
+    {"Headphones": (Property("type", "string", ("in-ear", "on-ear")), Property("noise_cancelling", "boolean"))},
 )
 
 
@@ -47,6 +49,31 @@ KNOWN = Known(
             "status.",
         ),
         (
+            "Revenue per product category",
+            "SELECT product_name, sum(total_amount) FROM p WHERE status = 'completed' GROUP BY 1",
+            "The question asks for each category, the query does not: analytics_product_specs.category.",
+        ),
+        (
+            "How many purchases were refunded in Q3 2025?",
+            "SELECT count(*) FROM p WHERE status = 'refunded' AND extract(year FROM purchased_at) = 2025",
+            "The question speaks of the time from 2025-07-01 to before 2025-10-01.",
+        ),
+        (
+            "How many headphones have noise cancelling?",
+            f"SELECT count(*) {PRODUCTS} WHERE category = 'Headphones'",
+            "The question speaks of noise cancelling, the query does not: (specs ->> 'noise_cancelling')::boolean.",
+        ),
+        (
+            "Which in-ear headphones are there?",
+            f"SELECT name {PRODUCTS} WHERE category = 'Headphones'",
+            "The question speaks of in-ear, the query does not: specs ->> 'type' = 'in-ear'.",
+        ),
+        (
+            "Which buyers bought most in units?",
+            "SELECT user_id FROM analytics_purchases GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
+            "The question asks for pieces: sum(quantity).",
+        ),
+        (
             "How many sign-ups were there each quarter?",
             "SELECT extract(month FROM signed_up_at), count(*) FROM analytics_users GROUP BY 1",
             "The question speaks of each quarter: one column, date_trunc('quarter', signed_up_at)::date.",
@@ -80,6 +107,10 @@ def test_what_the_query_leaves_out_is_said(question: str, sql: str, said: str) -
     [
         ("How many products weigh less than 200 grams?", f"SELECT count(*) {PRODUCTS} WHERE weight_kg < 0.2"),
         ("Which cost more than $1,500?", "SELECT name FROM s WHERE price > 1500"),
+        ("Revenue by plan", "SELECT u.plan, sum(total_amount) FROM p WHERE status = 'completed' GROUP BY 1"),
+        ("In Q3 2025?", "SELECT 1 FROM p WHERE extract(quarter FROM d) = 3 AND extract(year FROM d) = 2025"),
+        ("Norvik In Ear 3 Headphones", f"SELECT 1 {PRODUCTS} WHERE name = 'Norvik In Ear 3 Headphones'"),
+        ("Types of in-ear headphones", f"SELECT specs ->> 'type' {PRODUCTS} WHERE category = 'Headphones'"),
         ("Which top 5?", "SELECT name FROM s LIMIT 5"),
         ("What was bought in March 2025?", "SELECT 1 FROM p WHERE d >= '2025-03-01' AND d < '2025-04-01'"),
         ("How many pro customers?", "SELECT count(*) FROM u WHERE plan = 'pro'"),

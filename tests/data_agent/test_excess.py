@@ -34,6 +34,10 @@ def test_purchases_of_every_status_count_where_none_is_asked_for(conditions: str
     [
         (f"SELECT sum(total_amount) {PURCHASES} WHERE status = 'completed'", "What is the revenue?"),
         (f"SELECT sum(total_amount) {PURCHASES} WHERE status = 'completed'", "How much did customers pay?"),
+        (f"SELECT sum(total_amount) {PURCHASES} WHERE status = 'completed'", "What amount did we sell purchases for?"),
+        (f"SELECT avg(total_amount) {PURCHASES} WHERE status = 'completed'", "What is the average order value?"),
+        (f"SELECT avg(total_amount) {PURCHASES} WHERE status = 'completed'", "What is the amount customers spent?"),
+        (f"SELECT avg(total_amount) {PURCHASES} WHERE status = 'completed'", "The amount of completed purchases"),
         (f"SELECT count(*) {PURCHASES} WHERE status = 'completed'", "What is the revenue?\nAnd how many purchases?"),
         (f"SELECT count(*) {PURCHASES} WHERE status = 'completed' OR quantity > 2", "How many purchases are there?"),
         (f"SELECT count(*) {PURCHASES} WHERE status = 'pending'", "How many purchases are there?"),
@@ -42,6 +46,20 @@ def test_purchases_of_every_status_count_where_none_is_asked_for(conditions: str
 )
 def test_a_condition_that_may_be_meant_stays(sql: str, said: str) -> None:
     assert without_excess(sql, said) == (written(sql), [])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What's the average total amount of a purchase?",
+        "Average amount per order, please",
+        "What is the average purchase amount in 2025?",
+    ],
+)
+def test_the_amount_of_a_purchase_is_that_of_any(question: str) -> None:
+    sql, notes = without_excess(f"SELECT avg(total_amount) {PURCHASES} WHERE status = 'completed'", question)
+    assert sql == written(f"SELECT avg(total_amount) {PURCHASES}")
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -63,6 +81,42 @@ def test_purchases_that_nobody_speaks_of_are_not_read(joined: str, question: str
         f"SELECT s.category, count(*) AS n FROM {PRODUCTS} WHERE rating > 4 GROUP BY s.category ORDER BY n"
     )
     assert notes == ["analytics_purchases was taken out: the question does not speak of purchases."]
+
+
+AVERAGE = "SELECT s.category, round(avg(price), 2) AS average"
+
+
+@pytest.mark.parametrize("question", ["What is the average price per product category?", "The mean price of a brand"])
+@pytest.mark.parametrize(
+    "joined",
+    [
+        f"FROM {PRODUCTS} JOIN analytics_purchases p ON s.name = p.product_name",
+        f"FROM {PRODUCTS} LEFT JOIN analytics_purchases p ON s.name = p.product_name",
+    ],
+)
+def test_purchases_that_only_multiply_are_not_read(joined: str, question: str) -> None:
+    sql, notes = without_excess(f"{AVERAGE} {joined} GROUP BY s.category", question)
+    assert sql == written(f"{AVERAGE} FROM {PRODUCTS} GROUP BY s.category")
+    assert notes == ["analytics_purchases was taken out: the question does not speak of purchases."]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        # What is counted may be purchases.
+        ("s.category, count(*)", "Top 5 product categories by number"),
+        ("s.category, count(s.id)", "Top 5 product categories by number"),
+        ("s.category, avg(price)", "What is the average price of the products that customers own?"),
+        ("s.category, avg(price)", "What is the average price of the products that were delivered?"),
+        ("s.category, avg(price)", "What is the average price of products for customers in Japan?"),
+        ("s.category, avg(price + p.id)", "What is the average price of products?"),
+        ("s.category, avg(price)", "Produkte und Rating, bitte"),
+        ("s.category, avg(price)", "What is the average of it?"),
+    ],
+)
+def test_purchases_that_may_be_meant_are_left_in(values: str, said: str) -> None:
+    sql = f"SELECT {values} {PURCHASES} p JOIN {PRODUCTS} ON s.name = p.product_name GROUP BY s.category"
+    assert without_excess(sql, said) == (written(sql), [])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ async def test_a_column_of_another_table_is_found_there(analytics: DemoData, sql
     assert sorted(rows) == sorted((await execution.run(guard.check(right).sql)).rows)
 
 
+async def test_a_name_that_is_not_there_and_a_table_that_is_not_joined_are_both_put_right(analytics: DemoData) -> None:
+    text = "SELECT count(*) FROM analytics_purchases WHERE p.status = 'pending' AND country = 'Japan'"
+    completed = joins.complete(text)
+    assert guard.check(completed.sql).allowed
+    assert completed.notes == (
+        "status is now taken from analytics_purchases, which has it.",
+        "analytics_users was joined, because it has country.",
+    )
+
+
 def test_what_was_done_is_said() -> None:
     assert joins.complete("SELECT count(*) FROM analytics_purchases WHERE brand = 'Norvik'").notes == (
         "analytics_product_specs was joined, because it has brand.",

@@ -40,6 +40,11 @@ def test_customers_of_the_same_name_are_several(name: str) -> None:
         "The number of units in 2025",
         "How many laptops were sold in 2025?",
         "How many Norvik Slate 7 did people buy?",
+        "How many laptops (units) did customers in Canada buy?",
+        "Units sold in 2025",
+        "What is the total number of items bought?",
+        "How many individual items were sold?",
+        "Which number in units went to Canada?",
     ],
 )
 def test_pieces_are_added_up(question: str) -> None:
@@ -79,6 +84,11 @@ def test_who_bought_so_often_is_found_among_all_purchases() -> None:
         (f"SELECT count(*) {BOUGHT}", "How many purchases were made by customers?"),
         (f"SELECT count(*) {BOUGHT}", "How many purchases of laptops were made?"),
         (f"SELECT count(*) {BOUGHT} WHERE quantity > 10", "How many purchases have more than 10 pieces?"),
+        (f"SELECT count(*) {BOUGHT}", "How many purchases with 3 units sold at once were made?"),
+        (f"SELECT count(*) {BOUGHT}", "How many orders contain several units sold together?"),
+        (f"SELECT count(*) {BOUGHT}", "How many different items were bought?"),
+        (f"SELECT count(*) {BOUGHT}", "How many line items were refunded?"),
+        (f"SELECT sum(quantity), count(*) {BOUGHT}", "How many units were sold?"),
         ("SELECT count(*) FROM analytics_product_specs", "How many laptops are there?"),
         (f"SELECT count(DISTINCT product_name) {BOUGHT}", "How many different products were sold?"),
         (f"SELECT count(*) {USERS}", "How many customers are there?"),

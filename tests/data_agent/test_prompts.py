@@ -3,7 +3,7 @@ import uuid
 from data_agent import prompts, verified
 from data_agent.execution import ResultColumn
 from data_agent.prompts import Asked, Given
-from data_agent.samples import Known
+from data_agent.samples import Known, Property
 from llm import tokens
 
 KNOWN = Known(
@@ -12,7 +12,13 @@ KNOWN = Known(
         "analytics_product_specs.name": tuple(f"Norvik Slate {number} Laptop" for number in range(150)),
         "analytics_product_specs.category": ("Headphones", "Laptops"),
     },
-    {"Laptops": "cpu_cores, ram_gb"},
+    {
+        "Laptops": (
+            Property("cpu_cores", "number"),
+            Property("ports", "string", ("USB", "HDMI")),
+            Property("touch", "boolean"),
+        )
+    },
     "2023-11-02",
     "2026-10-31",
 )
@@ -31,12 +37,18 @@ def test_a_proposal_shows_the_tables_the_examples_and_the_question_last() -> Non
     assert messages[-1].content == "How many?\nThe query before was rejected: wrong table"
 
 
+def test_a_question_that_names_values_and_a_part_of_a_year_comes_with_what_they_are_in_the_data() -> None:
+    (*_, last) = prompts.proposal(Asked("How many pro customers in Q4 2025?"), (), KNOWN)
+    named = "analytics_users.plan = 'pro'; the period is >= '2025-10-01' and < '2026-01-01'"
+    assert last.content == f"How many pro customers in Q4 2025?\nIn the data: {named}"
+
+
 def test_the_tables_come_with_types_comments_values_keys_and_days() -> None:
     text = prompts.tables(KNOWN)
     for part in (
         "user_id bigint: Customer who bought; references analytics_users.id.",
         "plan text: Subscription: free, pro or enterprise. Values: enterprise, free, pro",
-        "Laptops: cpu_cores, ram_gb",
+        "Laptops: cpu_cores, ports (USB, HDMI), touch (true or false)",
         "from 2023-11-02 to 2026-10-31",
     ):
         assert part in text

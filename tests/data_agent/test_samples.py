@@ -4,6 +4,7 @@ from data_agent import samples
 from data_agent.audit import Person
 from data_agent.demo_data import DemoData
 from data_agent.errors import NotFound
+from data_agent.samples import Property
 
 
 async def test_what_the_tables_hold_is_known_without_personal_data(analytics: DemoData) -> None:
@@ -13,7 +14,9 @@ async def test_what_the_tables_hold_is_known_without_personal_data(analytics: De
     assert known.values["analytics_purchases.status"] == ("cancelled", "completed", "pending", "refunded")
     assert "analytics_users.email" not in known.values
     assert "analytics_users.name" not in known.values
-    assert "ram_gb" in known.specs["Laptops"]
+    assert Property("ram_gb", "number") in known.specs["Laptops"]
+    assert Property("technology", "string", ("inkjet", "laser")) in known.specs["Printers"]
+    assert Property("duplex", "boolean") in known.specs["Printers"]
     assert known.first_day < known.last_day == "2026-10-31"
     assert await samples.known() is known
 

@@ -30,6 +30,7 @@ def test_what_is_asked_for(question: str, asked: str | None) -> None:
         ("Which customers have a laptop?", True),
         ("What do customers from Japan rate the products?", True),
         ("Which category has the best rating?", False),
+        ("What is the average price of products that customers own?", True),
     ],
 )
 def test_whether_purchases_may_be_meant(said: str, does: bool) -> None:
