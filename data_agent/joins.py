@@ -33,7 +33,7 @@ class Completed:
 
 @dataclass(slots=True)
 class _Select:
-    """The outermost SELECT: its tables by the names they have there, and its own columns, not those of sub-queries."""
+    """A SELECT: its tables by the names they have there, and its own columns, not those of sub-queries."""
 
     tree: Any
     tables: dict[str, Table]
@@ -51,24 +51,31 @@ def complete(sql: str) -> Completed:
         return Completed(sql)
     try:
         tree = postgast.parse(sql)
-        named = qualifiers.correct(tree) if _is_select(tree) else []
-        completed = Completed(postgast.deparse(tree), tuple(named)) if named else Completed(sql)
-        select = _outermost(tree)
-        if select is None or not all(_put_right(select, column) for column in select.columns) or not select.notes:
-            return completed
-        return Completed(postgast.deparse(tree), tuple(dict.fromkeys([*named, *select.notes])))
+        if len(tree.stmts) != 1 or tree.stmts[0].stmt.WhichOneof("node") != "select_stmt":
+            return Completed(sql)
+        select = tree.stmts[0].stmt.select_stmt
+        notes = qualifiers.correct(tree)
+        # A query in WITH sees nothing of the one around it, so that its columns are its own tables'.
+        for each in (*(query.common_table_expr.ctequery.select_stmt for query in select.with_clause.ctes), select):
+            notes += _complete_one(each)
+        return Completed(postgast.deparse(tree), tuple(dict.fromkeys(notes))) if notes else Completed(sql)
     except (postgast.PgQueryError, DecodeError):
         return Completed(sql)
 
 
-def _is_select(tree: Any) -> bool:
-    return len(tree.stmts) == 1 and tree.stmts[0].stmt.WhichOneof("node") == "select_stmt"
+def _complete_one(tree: Any) -> list[str]:
+    """Put the columns of one SELECT right, all of them or none; return what was changed."""
+    select = _of_tables(tree)
+    if select is None:
+        return []
+    before = tree.SerializeToString()
+    if all(_put_right(select, column) for column in select.columns) and select.notes:
+        return select.notes
+    tree.ParseFromString(before)
+    return []
 
 
-def _outermost(tree: Any) -> _Select | None:
-    if not _is_select(tree):
-        return None
-    select = tree.stmts[0].stmt.select_stmt
+def _of_tables(select: Any) -> _Select | None:
     tables: dict[str, Table] = {}
     for item in from_items(select.from_clause):
         table = SCHEMA.get(item.range_var.relname) if item.WhichOneof("node") == "range_var" else None

@@ -65,14 +65,16 @@ def named(value: str, known: Known) -> tuple[str, ...]:
 def spoken_of(question: str, known: Known) -> Iterator[tuple[str, str, str]]:
     """Yield what a question says of a category it names: the words, the key of `specs`, and the condition."""
     own = set(samples.words(question))
-    named = known.mentioned(question)
-    if any(column == f"{PRODUCT_SPECS.name}.name" for column, _ in named):
+    mentioned = known.mentioned(question)
+    if any(column == f"{PRODUCT_SPECS.name}.name" for column, _ in mentioned):
         # Products are called by some of these words too.
         return
-    for category in (value for column, value in named if column == _CATEGORY):
+    for category in (value for column, value in mentioned if column == _CATEGORY):
         for each in known.specs.get(category, ()):
-            for said in each.texts or ((each.key,) if each.kind == "boolean" else ()):
-                if (its := set(samples.words(said))) and its <= own:
+            for said in _words_of(each):
+                its = set(samples.words(said))
+                # A number alone may be a price.
+                if its <= own and not all(word.isdecimal() for word in its):
                     yield said.replace("_", " "), each.key, _condition(each, said)
 
 
@@ -81,9 +83,14 @@ def _conditions(wanted: set[str], category: str, known: Known) -> Iterator[str]:
         if set(samples.words(brand)) == wanted:
             yield f"brand = {_literal(brand)}"
     for each in known.specs.get(category, ()):
-        for said in each.texts or ((each.key,) if each.kind == "boolean" else ()):
+        for said in _words_of(each):
             if set(samples.words(said)) == wanted:
                 yield _condition(each, said)
+
+
+def _words_of(own: samples.Property) -> tuple[str, ...]:
+    """Return what people call products by that have it: one of its texts, or the key that is true."""
+    return (own.key,) if own.kind == "boolean" else own.texts
 
 
 def _condition(own: samples.Property, said: str) -> str:

@@ -10,7 +10,13 @@ KNOWN = Known(
         "analytics_product_specs.category": ("Headphones", "Laptops", "Tablets"),
         "analytics_product_specs.name": ("Norvik In Ear 3 Headphones",),
     },
-    {"Headphones": (Property("type", "string", ("in-ear", "on-ear")), Property("noise_cancelling", "boolean"))},
+    {
+        "Headphones": (
+            Property("type", "string", ("in-ear", "on-ear")),
+            Property("noise_cancelling", "boolean"),
+            Property("layout", "string", ("75%",)),
+        )
+    },
 )
 
 
@@ -110,6 +116,7 @@ def test_what_the_query_leaves_out_is_said(question: str, sql: str, said: str) -
         ("Revenue by plan", "SELECT u.plan, sum(total_amount) FROM p WHERE status = 'completed' GROUP BY 1"),
         ("In Q3 2025?", "SELECT 1 FROM p WHERE extract(quarter FROM d) = 3 AND extract(year FROM d) = 2025"),
         ("Norvik In Ear 3 Headphones", f"SELECT 1 {PRODUCTS} WHERE name = 'Norvik In Ear 3 Headphones'"),
+        ("Headphones above 75", f"SELECT name {PRODUCTS} WHERE category = 'Headphones' AND price > 75"),
         ("Types of in-ear headphones", f"SELECT specs ->> 'type' {PRODUCTS} WHERE category = 'Headphones'"),
         ("Which top 5?", "SELECT name FROM s LIMIT 5"),
         ("What was bought in March 2025?", "SELECT 1 FROM p WHERE d >= '2025-03-01' AND d < '2025-04-01'"),

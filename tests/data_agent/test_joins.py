@@ -29,6 +29,13 @@ JAPAN = (
             JAPAN,
         ),
         (
+            "WITH sold AS (SELECT product_name, sum(total_amount) AS n FROM analytics_purchases p WHERE "
+            "u.country = 'Japan' GROUP BY 1) SELECT category, sum(n) FROM sold JOIN analytics_product_specs s ON "
+            "s.name = p.product_name GROUP BY category",
+            "SELECT s.category, sum(p.total_amount) FROM analytics_purchases p JOIN analytics_users u ON u.id = "
+            "p.user_id JOIN analytics_product_specs s ON s.name = p.product_name WHERE u.country = 'Japan' GROUP BY 1",
+        ),
+        (
             "SELECT count(*) AS pending FROM analytics_users WHERE country = 'France' AND status = 'pending'",
             "SELECT count(*) FROM analytics_purchases p JOIN analytics_users u ON u.id = p.user_id "
             "WHERE u.country = 'France' AND p.status = 'pending'",
@@ -73,6 +80,7 @@ def test_what_was_done_is_said() -> None:
         "SELECT * FROM analytics_purchases WHERE country = 'Japan'",
         "SELECT country FROM (SELECT * FROM analytics_purchases) AS p",
         "SELECT country FROM auth_user",
+        "WITH a AS (SELECT country FROM analytics_product_specs) SELECT country FROM a",
         "SELECT a.country FROM analytics_purchases a, analytics_purchases b",
         "DELETE FROM analytics_purchases",
         "SELECT country FROM",
