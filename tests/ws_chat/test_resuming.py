@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from config import redis
+from config.serving import at_once
 from llm import registry, runs, shared_state
 from llm.providers.openai_compatible import OpenAICompatible
 from tests.llm.attentive import Model
@@ -35,6 +36,25 @@ WORDS = "".join(f"w{number} " for number in range(40))
 
 # Forty words at the speed of reading.
 SCENES: list[dict[str, object]] = [{"contains": "long", "answer": WORDS, "token_ms": 2}, {"answer": "Fine."}]
+
+
+async def test_a_piece_that_cannot_be_sent_at_once_is_sent_in_its_turn(model: Model) -> None:
+    socket = Socket(uuid.uuid4())
+    refused: list[str] = []
+
+    def send(text: str) -> bool:
+        refused.append(text)
+        raise OSError("the connection is going")
+
+    at_once.offer(socket.scope, send)
+    await socket.opened()
+    await socket.ask("a long one")
+    deltas, end = await socket.until_end()
+    assert "".join(delta["text"] for delta in deltas) == WORDS
+    assert end["outcome"] == "done"
+    assert refused
+    await socket.disconnect()
+
 
 # How many frames a page reads before its connection is lost, and how long it is away, in seconds.
 losses = st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.0, 0.003, 0.02, 0.2])), max_size=6)
