@@ -34,7 +34,9 @@ from llm.types import Request
 QUESTIONS = Path(__file__).with_name("evaluation_questions.jsonl")
 # Neither the prompt nor the repairs were made with these in view.
 HELD_OUT = Path(__file__).with_name("evaluation_held_out.jsonl")
-# Written by who knew the tables and nothing else; the repairs made since had its misses in view.
+# Written by who knew the tables and nothing else; the repairs made since had the model's misses of them in view.
+OTHERS = Path(__file__).with_name("evaluation_others.jsonl")
+# Nothing was made with the model's answers to these in view.
 UNSEEN = Path(__file__).with_name("evaluation_unseen.jsonl")
 
 Prompt = Literal["agent", "plain"]
