@@ -15,7 +15,6 @@ from data_agent.demo_data import DemoData
 from data_agent.evaluation import same
 from data_agent.hints import Mended
 
-
 SHIPPED = (evaluation.QUESTIONS, evaluation.HELD_OUT, evaluation.OTHERS, evaluation.UNSEEN)
 
 
