@@ -50,7 +50,6 @@ class Answering:
         self._publisher = publisher
         self._claims = claims
         self._report = report
-        self._looking: set[asyncio.Task[None]] = set()
 
     async def handle(self, message: KafkaMessage) -> None:
         """Answer one question; one that is finished, in other hands or not its visitor's next is passed over.
@@ -65,9 +64,6 @@ class Answering:
                 marks.note(question.trace_id, counted=counted)
 
     async def _handle(self, question: Question, published: datetime | None) -> None:
-        conversation = _conversation(question)
-        if not self._claims.are_busy:
-            self._look_ahead(conversation)
         claim = await self._claims.take(question.message_id)
         if claim is None:
             log.info("question passed over", message_id=str(question.message_id))
@@ -77,8 +73,7 @@ class Answering:
         meter = Meter()
         try:
             with meter.running():
-                await _remind(conversation, claim)
-                answer = await self._answer_unless_stopped(question, conversation)
+                answer = await self._answer_unless_stopped(question, claim)
             if answer is None:
                 log.info("question finished by somebody else", message_id=str(question.message_id))
                 tracing.say("passed over")
@@ -97,28 +92,21 @@ class Answering:
         tracing.say(outcome.status, failed=outcome.status == "failed")
         self._report(outcome)
 
-    def _look_ahead(self, conversation: Conversation) -> None:
-        """Learn beside a claim what will be wanted next; whoever wants it before it is known waits for it then."""
-        registry.look_ahead("chat")
-        looking = asyncio.create_task(conversation.look_ahead())
-        self._looking.add(looking)
-        looking.add_done_callback(self._looking.discard)
-
-    async def _answer_unless_stopped(self, question: Question, conversation: Conversation) -> Answer | None:
+    async def _answer_unless_stopped(self, question: Question, claim: Claim) -> Answer | None:
         """Return the answer, as far as its visitor had seen it where they stopped it; None where it is finished."""
         draft = Draft(question.message_id, question.session_id)
-        # Beside the model, which takes longer; nothing is shown before.
-        opening = asyncio.create_task(_open(draft))
+        conversation = _conversation(question)
         try:
-            answer = await draft.unless_stopped(self._answer(question, conversation, draft, opening))
-            await opening
+            await _open(draft, conversation, claim)
+        except RunEnded:
+            # Stopped in this moment. Or asked again by an operator: then its run is not needed.
+            if not await database_sync_to_async(questions.is_open)(question.message_id):
+                return None
+        try:
+            answer = await draft.unless_stopped(self._answer(question, conversation, draft))
         except BaseException:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
             await draft.close()
             raise
-        if draft.is_void:
-            return None
         answer = answer or _drafted(question, draft, stopped=True)
         made = answer.model_dump(include=_MARKED)
         marks.note(question.trace_id, "last_token", first_token=draft.first_token_at, **made)
@@ -126,9 +114,7 @@ class Answering:
         await asyncio.gather(draft.close(), _remember(conversation, question, answer))
         return answer
 
-    async def _answer(
-        self, question: Question, conversation: Conversation, draft: Draft, opening: asyncio.Task[None]
-    ) -> Answer:
+    async def _answer(self, question: Question, conversation: Conversation, draft: Draft) -> Answer:
         """Return the model's answer, or the sentence for the visitor where there is none."""
         request = Request(
             messages=conversation.prompt(question.message, str(question.message_id)),
@@ -137,7 +123,7 @@ class Answering:
         )
         for attempt in range(1, TRIES + 1):
             try:
-                return await _ask(question, request, draft, opening)
+                return await _ask(question, request, draft)
             except LLMError as error:
                 log.warning("the model failed", message_id=str(question.message_id), attempt=attempt, error=str(error))
                 if attempt == TRIES or not error.retryable:
@@ -167,12 +153,10 @@ def _made_at(message: KafkaMessage) -> datetime | None:
     return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-async def _ask(question: Question, request: Request, draft: Draft, opening: asyncio.Task[None]) -> Answer:
+async def _ask(question: Question, request: Request, draft: Draft) -> Answer:
     async with aclosing(registry.chain("chat").stream(request)) as chunks:
         try:
             async for chunk in chunks:
-                if not opening.done():
-                    await asyncio.wait([opening])
                 draft.add(chunk)
         except RunFull:
             log.warning("an answer was cut at its greatest length", message_id=str(question.message_id))
@@ -211,21 +195,13 @@ def _conversation(question: Question) -> Conversation:
     return conversations.of(own_data.name_of(question.session_id), load)
 
 
-async def _remind(conversation: Conversation, claim: Claim) -> None:
-    if claim.last_answered is None:
-        conversation.begin()
+async def _open(draft: Draft, conversation: Conversation, claim: Claim) -> None:
+    """Make ready to answer. Raises RunEnded."""
+    if claim.remembers:
+        await asyncio.gather(draft.open(), conversation.refresh())
     else:
-        await conversation.refresh(str(claim.last_answered))
-
-
-async def _open(draft: Draft) -> None:
-    """Make ready to show an answer, or end the work on it where nobody wants one."""
-    try:
+        conversation.begin()
         await draft.open()
-    except RunEnded:
-        # Stopped in this moment. Or asked again by an operator: then its run is not needed.
-        if not await database_sync_to_async(questions.is_open)(draft.message_id):
-            draft.void()
 
 
 async def _remember(conversation: Conversation, question: Question, answer: Answer) -> None:

@@ -26,7 +26,7 @@ _LOOKS = 6
 _RENEWED_AFTER = 1 / 3
 
 # Of two questions of one visitor in one statement only the earlier one is claimed: the statement does not see what it
-# changes itself. Says with the change, which costs no statement, which answer is the last one to be reminded of.
+# changes itself. Says with the change, which costs no statement, whether there are answers to be reminded of.
 _CLAIM = """
     UPDATE kf_chatmessage AS this
     SET status = 'generating', lease_until = %(lease_until)s, attempts = attempts + 1, picked_up_at = %(now)s
@@ -35,9 +35,9 @@ _CLAIM = """
         SELECT FROM kf_chatmessage AS earlier WHERE earlier.session_id = this.session_id
         AND earlier.message_id < this.message_id AND earlier.status IN ('queued', 'generating')
     )
-    RETURNING message_id, (
-        SELECT other.message_id FROM kf_chatmessage AS other WHERE other.session_id = this.session_id
-        AND other.status IN ('answered', 'stopped') AND other.response <> '' ORDER BY other.message_id DESC LIMIT 1
+    RETURNING message_id, EXISTS (
+        SELECT FROM kf_chatmessage AS other WHERE other.session_id = this.session_id
+        AND other.status IN ('answered', 'stopped')
     )
 """
 # No message is on its way any more. If the earlier question ended in this moment, the sweep sees it.
@@ -58,9 +58,9 @@ _RELEASE = """
 
 
 class Claim(NamedTuple):
-    """A question is taken for answering; `last_answered` is the last question of its visitor that has an answer."""
+    """A question is taken for answering; `remembers` says whether its visitor has answers from before."""
 
-    last_answered: UUID | None
+    remembers: bool
 
 
 def lease() -> timedelta:
@@ -77,7 +77,7 @@ def claim(ids: Collection[UUID]) -> Statement[dict[UUID, Claim]]:
     return Statement(
         _CLAIM,
         {"ids": list(ids), "now": now, "lease_until": now + lease()},
-        lambda rows: {message_id: Claim(last_answered) for message_id, last_answered in rows},
+        lambda rows: {message_id: Claim(remembers) for message_id, remembers in rows},
     )
 
 
@@ -111,11 +111,6 @@ class Claims:
         # What is held, with the moment (of the loop) of the last word on it.
         self._held: dict[UUID, float] = {}
         self._renewing: asyncio.Task[None] | None = None
-
-    @property
-    def are_busy(self) -> bool:
-        """Whether others are being claimed."""
-        return self._claiming.is_going
 
     async def take(self, message_id: UUID) -> Claim | None:
         """Claim a question and keep the claim alive; None where that cannot be, or not now.

@@ -35,9 +35,7 @@ class Draft:
         self._characters = 0
         self._anew = False
         self._writer: Writer | None = None
-        # Whether somebody else has finished the question, so that nobody wants this answer.
-        self.is_void = False
-        # The task that works on it, and whether we have cancelled it.
+        # The task that works on it, and whether a stop has cancelled it.
         self._task: asyncio.Task[Any] | None = None
         self._cancelled = False
 
@@ -85,19 +83,14 @@ class Draft:
         self._characters = 0
         self.first_token_at = None
 
-    def void(self) -> None:
-        """End the work: somebody else has finished the question."""
-        self.is_void = True
-        self._leave()
-
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what comes of the work, or None as soon as the visitor has stopped it or it is void."""
+        """Return what comes of the work, or None as soon as the visitor has stopped it."""
         task = self._task = asyncio.current_task()
         assert task is not None
         cancelled_before = task.cancelling()
         try:
-            if self._is_over:
-                self._leave()
+            if self.stopped:
+                self._on_stop()
             result = await work
         except asyncio.CancelledError:
             # As `asyncio.timeout` does it: somebody else may have cancelled us, too.
@@ -106,14 +99,14 @@ class Draft:
             return None
         except Exception:
             # What it ended with counts no more.
-            if not self._is_over:
+            if not self.stopped:
                 raise
             return None
         finally:
             self._task = None
             if self._cancelled:
                 task.uncancel()
-        return None if self._is_over else result
+        return None if self.stopped else result
 
     async def close(self) -> None:
         """Let go of the run; its end is written once the answer is stored."""
@@ -122,14 +115,6 @@ class Draft:
 
     def _on_stop(self) -> None:
         # Also called where another attempt has the run now: which of both is stored, the row decides.
-        if self.stopped:
-            self._leave()
-
-    @property
-    def _is_over(self) -> bool:
-        return self.stopped or self.is_void
-
-    def _leave(self) -> None:
-        if self._task is not None and not self._cancelled:
+        if self.stopped and self._task is not None and not self._cancelled:
             self._cancelled = True
             self._task.cancel()

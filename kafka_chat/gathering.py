@@ -37,11 +37,6 @@ class Gathering(Generic[T, R]):
         # When the last go began, in the loop's time.
         self._begun_at = float("-inf")
 
-    @property
-    def is_going(self) -> bool:
-        """Whether a go is under way, or waits for its time."""
-        return self._going is not None
-
     async def ask(self, item: T) -> R:
         """Return the result of an item; raises what the work on it raised."""
         result: asyncio.Future[tuple[R, Counted]] = asyncio.get_running_loop().create_future()

@@ -60,19 +60,10 @@ class Conversation:
         """Learn from the app that nothing was said so far, so that nobody need be asked for it."""
         self._complete = True
 
-    async def look_ahead(self) -> None:
-        """Learn what Redis knows, beside other work, for who will `refresh` in a moment."""
+    async def refresh(self) -> None:
+        """Learn what was said so far, also in other processes: one round trip, and the app's rows where it failed."""
         async with self._lock:
-            await self._read()
-
-    async def refresh(self, newest: str = "") -> None:
-        """Learn what was said so far, also in other processes: one round trip, and the app's rows where it failed.
-
-        Costs nothing where the turn with the id `newest`, which is known to be the last one, was learned before.
-        """
-        async with self._lock:
-            if not self._memory.has(newest):
-                await self._refresh()
+            await self._refresh()
 
     def prompt(self, question: str, turn_id: str = "") -> tuple[Message, ...]:
         """Return what to send to the model for a question; an answer that its own turn had before does not count."""
@@ -127,20 +118,15 @@ class Conversation:
             await self._store.forget()
 
     async def _refresh(self) -> None:
-        if not await self._read() and not self._complete:
-            await self._load_rows()
-
-    async def _read(self) -> bool:
-        """Learn what Redis knows; returns whether it knows the conversation."""
         try:
             known = await self._store.read()
         except Away:
-            return False
-        if known is None:
-            return False
-        self._complete = True
-        self._learn(known)
-        return True
+            known = None
+        if known is not None:
+            self._complete = True
+            self._learn(known)
+        elif not self._complete:
+            await self._load_rows()
 
     async def _load_rows(self) -> None:
         try:

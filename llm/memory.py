@@ -79,10 +79,6 @@ class Memory:
         known = {turn.id: turn for turn in (*self.turns, *turns)}
         return Memory(self.notes, tuple(known[turn_id] for turn_id in sorted(known)[-MAX_TURNS:]))
 
-    def has(self, turn_id: str) -> bool:
-        """Whether a turn is told word for word."""
-        return any(turn.id == turn_id for turn in reversed(self.turns))
-
     def without(self, turn_id: str) -> "Memory":
         """Return the memory without this turn."""
         return Memory(self.notes, tuple(turn for turn in self.turns if turn.id != turn_id))

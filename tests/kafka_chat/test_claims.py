@@ -97,18 +97,13 @@ async def test_claims_that_are_wanted_together_say_each_for_itself(held: Claims)
     assert (await ChatMessage.objects.aget(pk=second.pk)).lease_until is not None
 
 
-async def test_a_claim_names_its_visitor_s_last_answer(held: Claims) -> None:
-    answers = []
-    for result in ({}, {}, {"error": "No model can answer."}):
-        row = await ask(VISITOR, "why?")
-        claimed = await held.take(row.message_id)
-        assert claimed is not None
-        answers.append(claimed.last_answered)
-        await database_sync_to_async(_end)(row, **result)
-    first, second, _ = [row.pk async for row in ChatMessage.objects.order_by("message_id")]
-    assert answers == [None, first, second]
-    claimed = await held.take((await ask(VISITOR, "fourth")).message_id)
-    assert claimed is not None and claimed.last_answered == second
+async def test_a_claim_says_whether_its_visitor_has_answers(held: Claims) -> None:
+    first = await ask(VISITOR, "first")
+    claimed = await held.take(first.message_id)
+    assert claimed is not None and not claimed.remembers
+    await database_sync_to_async(_end)(first)
+    claimed = await held.take((await ask(VISITOR, "second")).message_id)
+    assert claimed is not None and claimed.remembers
 
 
 async def test_a_claim_is_renewed_as_long_as_it_is_held(held: Claims, settings: Settings) -> None:

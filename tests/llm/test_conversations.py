@@ -59,9 +59,6 @@ async def test_what_redis_has_is_read_in_one_round_trip(name: str, monkeypatch: 
     assert len(scripts) == 1
     await add_all(conversation, a_turn(2))
     assert len(scripts) == 2
-    # Its newest turn was learned before.
-    await conversation.refresh(a_turn(2).id)
-    assert len(scripts) == 2
 
 
 async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,25 +73,6 @@ async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkey
     monkeypatch.setattr(tokens, "estimate", noting)
     assert "question 1" in reminders(await opened(name))
     assert not [text for text in counted if text.startswith(("question", "answer"))]
-
-
-async def test_a_look_ahead_that_came_before_the_newest_turn_is_not_enough(name: str) -> None:
-    conversation, other = Conversation(name, no_rows), await opened(name)
-    await add_all(other, a_turn(1))
-    await conversation.look_ahead()
-    await add_all(other, a_turn(2))
-    await conversation.refresh(a_turn(1).id)
-    assert turn_ids(conversation) == ["0001"]
-    await conversation.refresh(a_turn(2).id)
-    assert turn_ids(conversation) == ["0001", "0002"]
-
-
-async def test_a_look_ahead_loads_no_rows(name: str) -> None:
-    conversation = Conversation(name, _no_database)
-    await conversation.look_ahead()
-    conversation.begin()
-    await add_all(conversation, a_turn(1))
-    assert turn_ids(await opened(name)) == ["0001"]
 
 
 async def test_what_has_expired_is_loaded_from_rows_and_comes_back_with_the_next_turn(name: str) -> None:
