@@ -50,7 +50,7 @@ class Connections:
         """Execute a statement and return its rows. Raises Django's errors, as the ORM does."""
         return await _bounded(self._rows(statement, parameters))
 
-    async def together(self, work: "Work[Done]") -> Done:
+    async def together(self, work: Work[Done]) -> Done:
         """Do work whose statements are one transaction. Raises Django's errors, and what the work raises."""
         return await _bounded(self._together(work))
 
@@ -67,7 +67,7 @@ class Connections:
             finally:
                 await self._give_back(connection)
 
-    async def _together(self, work: "Work[Done]") -> Done:
+    async def _together(self, work: Work[Done]) -> Done:
         async with self._turns:
             connection = await self._take()
             try:

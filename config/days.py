@@ -1,5 +1,6 @@
 """The days that an operators' list shows, and the filter that chooses them. All days are those of UTC."""
 
+from abc import ABC, abstractmethod
 from datetime import UTC, date, timedelta
 from typing import Any
 
@@ -35,19 +36,19 @@ def last(days: int) -> str:
     return gettext("Last %(count)s days") % {"count": days}
 
 
-class DayFilter(admin.SimpleListFilter):
+class DayFilter(ABC, admin.SimpleListFilter):
     """Some days, or one: the lines of the figures by day lead to it. A subclass says how a list is narrowed."""
 
     title = gettext_lazy("day (UTC)")
     parameter_name = PARAMETER
 
+    @abstractmethod
     def longest(self) -> tuple[str, str]:
         """Return the choice of most days, and its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def within(self, queryset: QuerySet[Any], chosen: str | None) -> QuerySet[Any]:
         """Narrow the list to what was chosen, None where nothing was. Raises ValueError and OverflowError."""
-        raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices; a date is one of them where it is chosen."""

@@ -15,12 +15,12 @@ def written(number: float | Decimal, digits: int = 0) -> str:
 
 
 def day(when: date) -> str:
-    """Return a day as operators read it: 2026-01-31, or what their language makes of it."""
+    """Return a day as lists and charts have it: 2026-01-31, or what their language makes of it."""
     # Translators: a day, as Django's filter `date` is told to write it.
     return dateformat.format(when, gettext("Y-m-d"))
 
 
 def moment(when: datetime) -> str:
-    """Return a moment as operators read it, to the second and in its own time zone: 2026-01-31 23:59:59."""
+    """Return a moment as lists have it, to the second and in its own time zone: 2026-01-31 23:59:59."""
     # Translators: a moment, as Django's filter `date` is told to write it.
     return dateformat.format(when, gettext("Y-m-d H:i:s"))

@@ -11,7 +11,7 @@ def translated(text: str, kept: Making | None = None) -> str:
 
     What is not known to be made like that, a model's or a person's words among it, stays as it is.
     """
-    if not text or is_english():
+    if not text or _is_english():
         return str(text)
     if kept:
         text = _remembered(text, kept)
@@ -40,6 +40,6 @@ def _value(value: Value) -> str:
     return translated(value) if isinstance(value, Sentence) else value
 
 
-def is_english() -> bool:
+def _is_english() -> bool:
     """Whether the active language is that of the source, or none is active."""
     return (translation.get_language() or "en").partition("-")[0] == "en"

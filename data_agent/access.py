@@ -1,6 +1,5 @@
 """Who may use the data agent, and what they may see and do there."""
 
-from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.models import User as AuthUser
@@ -60,10 +59,3 @@ def analyst_named(name: str) -> AuthUser | None:
     """Return the analyst of that name, None where there is none."""
     user = get_user_model().objects.filter(username=name).first()
     return user if user is not None and may_use(user) else None
-
-
-@database_sync_to_async
-def may_still_use(user_id: int) -> bool:
-    """Whether an account may use the data agent at this moment."""
-    user = get_user_model().objects.filter(pk=user_id).first()
-    return user is not None and may_use(user)

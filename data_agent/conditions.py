@@ -1,4 +1,4 @@
-"""Conditions of a WHERE: finding them, and taking some out, on the parse tree."""
+"""Conditions of a WHERE: reading them, finding them, and taking some out, on the parse tree."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +8,11 @@ import postgast
 from data_agent.guard.trees import parts
 
 _AND, _NOT = postgast.pg_query_pb2.AND_EXPR, postgast.pg_query_pb2.NOT_EXPR
+
+
+def read(text: str) -> Any:
+    """Return a condition, written as SQL, as a parse tree."""
+    return postgast.parse(f"SELECT 1 WHERE {text}").stmts[0].stmt.select_stmt.where_clause
 
 
 def joined(node: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ import postgast
 from google.protobuf.message import DecodeError
 
 from config.sentences import say
-from data_agent import excess, measures, periods, properties, samples, slips
+from data_agent import conditions, excess, measures, periods, properties, samples, slips
 from data_agent.guard.trees import parts
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, SCHEMA
@@ -135,7 +135,7 @@ def _last(column: Any) -> str:
 def _compare_with(node: Any, column: Any, owner: str, value: str) -> bool:
     """Compare with the column, named with its table, that has the value; return whether that can be done."""
     table, _, name = owner.partition(".")
-    if node.a_expr.rexpr.WhichOneof("node") != "a_const" or node.a_expr.name[-1].string.sval != "=":
+    if not _is_one_value(node):
         return False
     if _last(column) in SCHEMA[table].column_names:
         column.column_ref.fields[-1].string.sval = name
@@ -143,8 +143,7 @@ def _compare_with(node: Any, column: Any, owner: str, value: str) -> bool:
         return True
     if _last(column) != "product_name" or table != PRODUCT_SPECS.name:
         return False
-    made = _condition(f"1 IN (SELECT name FROM {table} WHERE {name} = 'x')")
-    made.sub_link.testexpr.CopyFrom(column)
+    made = _among_products(column, f"{name} = 'x'")
     made.sub_link.subselect.select_stmt.where_clause.a_expr.rexpr.a_const.sval.sval = value
     node.CopyFrom(made)
     return True
@@ -152,14 +151,13 @@ def _compare_with(node: Any, column: Any, owner: str, value: str) -> bool:
 
 def _look_for(node: Any, column: Any, own: tuple[str, ...]) -> bool:
     """Compare with what the products have that a name stands for; return whether that can be done."""
-    if node.a_expr.rexpr.WhichOneof("node") != "a_const" or node.a_expr.name[-1].string.sval != "=":
+    if not _is_one_value(node):
         return False
     together = " AND ".join(own)
     if _last(column) == "product_name":
-        made = _condition(f"1 IN (SELECT name FROM {PRODUCT_SPECS.name} WHERE {together})")
-        made.sub_link.testexpr.CopyFrom(column)
+        made = _among_products(column, together)
     elif _last(column) in PRODUCT_SPECS.column_names:
-        made = _condition(together)
+        made = conditions.read(together)
         for each in [message for message in parts(made) if message.DESCRIPTOR.name == "ColumnRef"]:
             name = each.fields[-1].string.sval
             each.CopyFrom(column.column_ref)
@@ -170,5 +168,12 @@ def _look_for(node: Any, column: Any, own: tuple[str, ...]) -> bool:
     return True
 
 
-def _condition(text: str) -> Any:
-    return postgast.parse(f"SELECT 1 WHERE {text}").stmts[0].stmt.select_stmt.where_clause
+def _is_one_value(node: Any) -> bool:
+    return bool(node.a_expr.rexpr.WhichOneof("node") == "a_const" and node.a_expr.name[-1].string.sval == "=")
+
+
+def _among_products(column: Any, where: str) -> Any:
+    """Return the condition that a column has the name of such a product."""
+    made = conditions.read(f"1 IN (SELECT name FROM {PRODUCT_SPECS.name} WHERE {where})")
+    made.sub_link.testexpr.CopyFrom(column)
+    return made

@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import postgast
-
 from config.sentences import say
-from data_agent import wording
+from data_agent import conditions, wording
 from data_agent.guard.trees import own_parts, parts, tables
 from data_agent.samples import Known
 from data_agent.schema import PRODUCT_SPECS, PURCHASES, USERS
@@ -145,10 +143,10 @@ def _select_by_times(select: Any, question: str) -> bool:
     ):
         return False
     text = (
-        f"SELECT 1 WHERE user_id IN (SELECT user_id FROM {PURCHASES.name} GROUP BY user_id "
+        f"user_id IN (SELECT user_id FROM {PURCHASES.name} GROUP BY user_id "
         f"HAVING count(*) {condition.name[-1].string.sval} {value.ival.ival})"
     )
-    made = postgast.parse(text).stmts[0].stmt.select_stmt.where_clause
+    made = conditions.read(text)
     column = made.sub_link.testexpr.column_ref
     column.CopyFrom(condition.lexpr.column_ref)
     column.fields[-1].string.sval = "user_id"

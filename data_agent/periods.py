@@ -98,7 +98,7 @@ def _set_period(tree: Any, first: date, end: date) -> bool:
         # Two of one kind, or all but a period.
         return False
     for node in bounds:
-        made = _condition(f"x >= '{first.isoformat()}' AND x < '{end.isoformat()}'")
+        made = conditions.read(f"x >= '{first.isoformat()}' AND x < '{end.isoformat()}'")
         for each in made.bool_expr.args:
             each.a_expr.lexpr.CopyFrom(node.a_expr.lexpr)
         place = {">": 0, "<": 1}.get(_operator(node)[:1])
@@ -181,7 +181,7 @@ def _is_last(day: date) -> bool:
 
 
 def _period(column: Any, first: Any, last: date) -> Any:
-    made = _condition("x >= 1 AND x < 1")
+    made = conditions.read("x >= 1 AND x < 1")
     made.bool_expr.args[0].a_expr.lexpr.CopyFrom(column)
     made.bool_expr.args[0].a_expr.rexpr.CopyFrom(first)
     made.bool_expr.args[1].CopyFrom(_before(column, last + timedelta(days=1)))
@@ -189,10 +189,6 @@ def _period(column: Any, first: Any, last: date) -> Any:
 
 
 def _before(column: Any, day: date) -> Any:
-    made = _condition(f"x < '{day.isoformat()}'")
+    made = conditions.read(f"x < '{day.isoformat()}'")
     made.a_expr.lexpr.CopyFrom(column)
     return made
-
-
-def _condition(text: str) -> Any:
-    return postgast.parse(f"SELECT 1 WHERE {text}").stmts[0].stmt.select_stmt.where_clause

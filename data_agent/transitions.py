@@ -28,7 +28,7 @@ _APPROVE = f"""
     RETURNING {_COLUMNS}
 """
 _RESULT = ("columns", "rows", "bytes", "personal", "cut", "duration_ms")
-_EXECUTE = f"""
+_KEEP_RESULT = f"""
     UPDATE da_step SET state = '{State.EXECUTED}', {", ".join(f'"{name}" = %({name})s' for name in _RESULT)}
     WHERE id = %(id)s AND state = '{State.APPROVED}'
     RETURNING id
@@ -62,7 +62,7 @@ async def keep_result(person: Person, step: Step, result: Mapping[str, Any]) -> 
     }
 
     async def transition(execute: Execute) -> bool:
-        if not await execute(_EXECUTE, {"id": step.pk, **values}):
+        if not await execute(_KEEP_RESULT, {"id": step.pk, **values}):
             return False
         await audit.record_step_with(
             execute,

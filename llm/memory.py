@@ -7,7 +7,7 @@ and question. README.md explains the shares.
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from llm import tokens
@@ -40,15 +40,11 @@ _MARKS = re.compile(r"<(?=\s*/?\s*(?:notes|conversation)\b)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer. The id is unique in its conversation, and ids sort in the order of asking (UUIDv7).
-
-    `counted` is what `tokens` was found to be before, where that is known: to count anew costs more than all else.
-    """
+    """A question and its answer. The id is unique in its conversation, and ids sort in the order of asking (UUIDv7)."""
 
     id: str
     question: str
     answer: str
-    counted: int | None = field(default=None, compare=False)
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -58,7 +54,7 @@ class Turn:
     @cached_property
     def tokens(self) -> int:
         """What the turn takes of a budget."""
-        return tokens.estimate_prompt(self.messages) if self.counted is None else self.counted
+        return tokens.estimate_prompt(self.messages)
 
     def within(self, budget: int) -> "Turn":
         """Return the turn as it is remembered: of very long texts the beginning and the end."""

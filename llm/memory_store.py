@@ -1,8 +1,7 @@
 """Where the memory of a conversation is kept, for all processes.
 
-Each conversation is one hash in Redis, in which turns are fields: their content and its size in tokens as long as they
-are told word for word, and an empty text once they are in the notes, so that they are not taken for new ones. Every
-change is one script.
+Each conversation is one hash in Redis, in which turns are fields: their content as long as they are told word for word,
+and an empty text once they are in the notes, so that they are not taken for new ones. Every change is one script.
 """
 
 import json
@@ -138,8 +137,8 @@ def new_token() -> str:
 
 
 def _encode(turns: Iterable[Turn]) -> list[str]:
-    contents = ((turn.id, [turn.question, turn.answer, turn.tokens]) for turn in turns)
-    return [part for name, content in contents for part in (_TURN + name, json.dumps(content, ensure_ascii=False))]
+    pairs = ((_TURN + turn.id, json.dumps([turn.question, turn.answer], ensure_ascii=False)) for turn in turns)
+    return [part for pair in pairs for part in pair]
 
 
 def _decode(state: Sequence[bytes]) -> Memory:

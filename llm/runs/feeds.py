@@ -81,7 +81,7 @@ class Feed:
             self._tell(event)
 
     def add(self, events: Iterable[Event]) -> None:
-        """Add what is new among these events."""
+        """Add what is new among these events, which are in their order and each there once, as in Redis' stream."""
         new = [event for event in events if event.seq > self.last] if self.end is None else []
         if len(new) == 1:
             self.append(new[0])

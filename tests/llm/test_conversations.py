@@ -63,6 +63,8 @@ async def test_what_redis_has_is_read_in_one_round_trip(name: str, monkeypatch: 
 
 async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_all(await opened(name), a_turn(1), a_turn(2))
+    conversation = await opened(name)
+    assert "question 1" in reminders(conversation)
     counted: list[str] = []
     estimate = tokens.estimate
 
@@ -71,7 +73,8 @@ async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkey
         return estimate(text)
 
     monkeypatch.setattr(tokens, "estimate", noting)
-    assert "question 1" in reminders(await opened(name))
+    await conversation.refresh()
+    assert "question 1" in reminders(conversation)
     assert not [text for text in counted if text.startswith(("question", "answer"))]
 
 
