@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 from uuid import UUID
 
-from llm.runs.events import Delta, End, Event, merge
+from llm.runs.events import Delta, End, Event, Events
 
 # Takes a piece at once, and returns whether it could. It waits for nothing and raises nothing.
 Take: TypeAlias = Callable[[Delta], bool]
@@ -54,9 +54,7 @@ class Feed:
 
     def __init__(self, run: UUID) -> None:
         self.run = run
-        self.events: list[Event] = []
-        # The end, None before it.
-        self.end: End | None = None
+        self.events = Events()
         # Whether nothing will be added here any more, although there is no end: readers look for another feed.
         self.abandoned = False
         self._readers: set[Reader] = set()
@@ -64,7 +62,12 @@ class Feed:
     @property
     def last(self) -> int:
         """The number of the last event, 0 before the first."""
-        return self.events[-1].seq if self.events else 0
+        return self.events.last
+
+    @property
+    def end(self) -> End | None:
+        """The end, None before it."""
+        return self.events.end
 
     @property
     def is_read(self) -> bool:
@@ -74,11 +77,7 @@ class Feed:
     def append(self, event: Event) -> None:
         """Add the event that follows."""
         self.events.append(event)
-        if isinstance(event, End):
-            self.end = event
-            self._tell()
-        else:
-            self._tell(event)
+        self._tell(event if isinstance(event, Delta) else None)
 
     def add(self, events: Iterable[Event]) -> None:
         """Add what is new among these events, which are in their order and each there once, as in Redis' stream."""
@@ -86,8 +85,8 @@ class Feed:
         if len(new) == 1:
             self.append(new[0])
         elif new:
-            self.events += new
-            self.end = new[-1] if isinstance(new[-1], End) else None
+            for event in new:
+                self.events.append(event)
             self._tell()
 
     def abandon(self) -> None:
@@ -97,17 +96,10 @@ class Feed:
 
     def after(self, cursor: int) -> Sequence[Event]:
         """Return what follows a number, in as few events as possible."""
-        begin = len(self.events)
-        # From behind, because hardly anybody is behind by more than one.
-        while begin and self.events[begin - 1].seq > cursor:
-            begin -= 1
-        events = self.events[begin:]
-        if len(events) == 1:
-            return events
-        deltas = [event for event in events if isinstance(event, Delta)]
-        merged: list[Event] = [merge(deltas)] if deltas else []
+        piece = self.events.piece_after(cursor)
+        events: list[Event] = [] if piece is None else [piece]
         # The end is for everybody who comes, however much they have seen.
-        return [*merged, self.end] if self.end else merged
+        return [*events, self.end] if self.end else events
 
     @contextmanager
     def reader(self, after: int, take: Take | None = None) -> Iterator["Reader"]:

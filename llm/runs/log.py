@@ -20,11 +20,12 @@ from redis.exceptions import RedisError
 from config import loops, redis
 from config.background import Background
 from llm.runs.appending import Appender
-from llm.runs.events import End, Event, decode_end, text_of
+from llm.runs.events import End, Event, Events, decode_end
 from llm.runs.feeds import Ending, Feed, Take
 from llm.runs.store import (
     APPENDED,
     ENDED,
+    FOLLOWED,
     GONE,
     TAKEN,
     Batch,
@@ -146,9 +147,8 @@ class RunLog:
         Of one that is still written, the text up to the event with the number `seen`, where that is given.
         """
         writer = self._writers.get(run)
-        events = list(writer.feed.events) if writer else (await self._store.read([(run, 0)]))[0]
-        end = events[-1] if events and isinstance(events[-1], End) else None
-        return Snapshot(text_of(events, end.last if end else seen), events[-1].seq if events else 0, end)
+        events = writer.feed.events if writer else Events((await self._store.read([(run, 0)]))[0])
+        return Snapshot(events.text(events.end.last if events.end else seen), events.last, events.end)
 
     async def info(self, run: UUID) -> RunInfo | None:
         """Return what is known of a run, None where it does not exist. Raises RedisError."""
@@ -229,7 +229,7 @@ class RunLog:
         if reply == TAKEN or (reply == ENDED and writer.feed.end is None):
             return self._lost(writer)
         writer.appended(batch)
-        if reply not in (APPENDED, ENDED):
+        if reply not in (APPENDED, FOLLOWED, ENDED):
             writer.stop(int(reply))
         if writer.feed.end is not None and writer.is_settled:
             self._forget(writer)

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError
 from config.background import Background
 from config.redis import Redis
 from config.round_trips import Command
-from llm.runs.events import ATTEMPT, End, Event, decode, encode
+from llm.runs.events import ATTEMPT, End, Entry, Event, decode
 from llm.runs.rounds import Rounds
 
 # Seconds that a run is kept after its last event.
@@ -46,7 +46,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Events to append. `fresh` says that they begin with the writer's first, so that the run may be new."""
+    """Entries to append. `fresh` says that they begin with the writer's first, so that the run may be new."""
 
     run: UUID
     writer: str
@@ -54,7 +54,7 @@ class Batch:
     owner: str
     leased: bool
     fresh: bool
-    events: Sequence[Event]
+    entries: Sequence[Entry]
 
 
 def channel_of(process: str) -> str:
@@ -67,8 +67,9 @@ def channel_of(process: str) -> str:
 
 
 # What an append is answered with: the number up to which the visitor had seen the text where the run is to be stopped,
-# else one of these. "gone": Redis has lost the run. "taken": another attempt writes it now.
-APPENDED, ENDED, TAKEN, GONE = b"ok", b"ended", b"taken", b"gone"
+# else one of these. "followed": it was appended, and another process reads it. "gone": Redis has lost the run. "taken":
+# another attempt writes it now.
+APPENDED, FOLLOWED, ENDED, TAKEN, GONE = b"ok", b"followed", b"ended", b"taken", b"gone"
 
 _NOW = """
 local function now()
@@ -77,15 +78,19 @@ local function now()
 end
 """
 
-# Tells the processes that follow a run; one that does not listen any more is forgotten. Of the end the others are told,
-# too, that wait for nothing else.
+# Tells the processes that follow a run, and returns whether there is one; one that does not listen any more is
+# forgotten. Of the end the others are told, too, that wait for nothing else.
 _TELL = """
 local function tell(run)
+    local told = false
     for _, process in ipairs(redis.call('SMEMBERS', 'runs:followers:' .. run)) do
         if redis.call('PUBLISH', 'runs:told:' .. process, run .. ' +') == 0 then
             redis.call('SREM', 'runs:followers:' .. run, process)
+        else
+            told = true
         end
     end
+    return told
 end
 local function tell_end(run, seq, content)
     for _, process in ipairs(redis.call('SMEMBERS', 'runs:awaited:' .. run)) do
@@ -113,13 +118,15 @@ local function append(run, writer, owner, fresh, lease, entries)
     -- An append whose answer was lost is made again.
     local seq, ends = tonumber(state[4] or 0), false
     for _, entry in ipairs(entries) do
-        if tonumber(entry[1]) > seq then
-            seq = tonumber(entry[1])
-            redis.call('XADD', stream, entry[1] .. '-0', entry[2], entry[3])
-            if entry[2] == 'e' then
+        local kind, content = entry[2], entry[3]
+        if entry[1] > seq then
+            seq = entry[1]
+            if type(content) == 'table' then content = cjson.encode(content) end
+            redis.call('XADD', stream, string.format('%.0f-0', seq), kind, content)
+            if kind == 'e' then
                 ends = true
                 redis.call('HSET', hash, 'ended', '1')
-                tell_end(run, seq, entry[3])
+                tell_end(run, seq, content)
             end
         end
     end
@@ -134,8 +141,8 @@ local function append(run, writer, owner, fresh, lease, entries)
             redis.call('ZADD', KEYS[1], now() + lease, run)
         end
     end
-    tell(run)
-    return state[3] or 'ok'
+    local told = tell(run)
+    return state[3] or told and 'followed' or 'ok'
 end
 -- Of most there is nothing to say.
 local others = {}
@@ -341,7 +348,7 @@ class Store:
                 batch.owner,
                 batch.fresh,
                 self._lease if batch.leased else 0,
-                encode(batch.events),
+                batch.entries,
             )
             for batch in batches
         ]

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llm.runs.events import Delta, End, text_of
+from llm.runs.events import Delta, End
 from llm.runs.feeds import Feed
 from llm.runs.store import Batch
 
@@ -48,10 +48,13 @@ class Writer:
         self.seen: int | None = None
         # Whether somebody else has ended or replaced the run.
         self.superseded = False
+        # Whether another process read the run when it was appended to last.
+        self.followed = False
         self.settled = asyncio.Event()
         self._base = base
         self._seq = base
         self._restart = base > 0
+        # The number of the last event that the store has, 0 before the first.
         self._appended = 0
         # Whether the store knows of the run: who is lost before the first piece must be missed, too.
         self._registered = False
@@ -72,7 +75,7 @@ class Writer:
     @property
     def text(self) -> str:
         """The answer so far; of a stopped run what the visitor had seen of it."""
-        text = text_of(self.feed.events, self.seen)
+        text = self.feed.events.text(self.seen)
         return text if self.stopped else text + "".join(self._pending)
 
     def write(self, text: str, *, restart: bool = False) -> None:
@@ -130,8 +133,8 @@ class Writer:
 
     def batch(self, process: str) -> Batch | None:
         """Return what the store does not have yet, None where that is nothing."""
-        events = self.feed.events[self._appended :]
-        if self.superseded or (self._registered and not events):
+        entries = self.feed.events.entries(self._appended)
+        if self.superseded or (self._registered and not entries):
             return None
         return Batch(
             run=self.run,
@@ -140,13 +143,14 @@ class Writer:
             owner=self.owner,
             leased=self.leased,
             fresh=self._appended == 0,
-            events=events,
+            entries=entries,
         )
 
     def appended(self, batch: Batch) -> None:
         """Learn that the store has these events."""
         self._registered = True
-        self._appended += len(batch.events)
+        if batch.entries:
+            self._appended = batch.entries[-1][0]
         if self.is_settled:
             self.settled.set()
 
@@ -158,7 +162,7 @@ class Writer:
     @property
     def is_settled(self) -> bool:
         """Whether the store has everything."""
-        stored = self._registered and self._appended == len(self.feed.events)
+        stored = self._registered and self._appended == self.feed.last
         return self.superseded or (stored and not self._pending)
 
     def _emit_soon(self) -> None:

@@ -1,6 +1,7 @@
 """Processes that share one Valkey: each has a run log and connections of its own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from config import redis
 from llm.runs import Delta, End, Event, RunLog
+from llm.runs.events import Events, decode
 
 
 @asynccontextmanager
@@ -64,4 +66,13 @@ async def until_stored(log: RunLog, run, seq: int) -> None:
             await asyncio.sleep(0.002)
 
 
-__all__ = ["Delta", "End", "collect", "first", "process", "until_stored"]
+def stored(events: Events, after: int = 0) -> list[Event]:
+    """What the store returns of events that it was given."""
+    entries = []
+    for seq, kind, content in events.entries(after):
+        text = content if isinstance(content, str) else json.dumps(content)
+        entries.append((f"{seq}-0".encode(), {kind.encode(): text.encode()}))
+    return decode(entries)
+
+
+__all__ = ["Delta", "End", "collect", "first", "process", "stored", "until_stored"]

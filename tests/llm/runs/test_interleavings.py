@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llm.runs import End, Event, RunEnded, RunLog, Writer
-from llm.runs.events import Delta, text_of
-from tests.llm.runs.conftest import process, until_stored
+from llm.runs.events import Delta, Events
+from tests.llm.runs.conftest import process, stored, until_stored
 
 PROCESSES = 3
 VISITORS = 3
@@ -89,7 +89,7 @@ class World:
     def note(self) -> None:
         """Note what all writers have ever written."""
         for writer in self.writers:
-            self.written |= {event.seq: event for event in writer.feed.events if isinstance(event, Delta)}
+            self.written |= {event.seq: event for event in stored(writer.feed.events) if isinstance(event, Delta)}
 
     async def do(self, step: tuple) -> None:
         match step:
@@ -160,7 +160,7 @@ class World:
         self.note()
         for visitor in self.visitors:
             seen = [self.written[seq] for seq in sorted(self.written) if seq <= visitor.cursor]
-            assert visitor.text == text_of(seen)
+            assert visitor.text == Events(seen).text()
 
 
 async def play(script: list[tuple]) -> None:
@@ -173,7 +173,7 @@ async def play(script: list[tuple]) -> None:
         end = await world.finish()
         world.check()
         final = (await world.logs[0].snapshot(world.run)).text
-        assert final == text_of([world.written[seq] for seq in sorted(world.written) if seq <= end.last])
+        assert final == Events(world.written[seq] for seq in sorted(world.written) if seq <= end.last).text()
         for visitor in world.visitors:
             assert visitor.end == end
             # Who had more than was kept, a new beginning too, because it was stopped or lost, is told by `last`.

@@ -8,7 +8,7 @@ import pytest
 
 from config import redis
 from llm import runs
-from llm.runs import Delta, End, RunFull, RunLog, writers
+from llm.runs import Delta, End, RunFull, RunLog, appending, writers
 from tests.llm.runs.conftest import collect, first, until_stored
 
 
@@ -23,6 +23,29 @@ async def test_a_reader_in_the_same_process_gets_each_piece_at_once(processes, r
     assert await anext(reading) == End(4, "done", 3, {"provider": "scripted"})
     with pytest.raises(StopAsyncIteration):
         await anext(reading)
+
+
+async def test_a_run_that_is_read_elsewhere_does_not_wait_as_long_as_one_that_nobody_reads(monkeypatch, processes, run):
+    monkeypatch.setattr(appending, "_OTHERS_PER_SECOND", 1 / 60)
+    monkeypatch.setattr(appending, "_GATHER", (0.01, 60))
+    here, there = await processes(), await processes()
+    unread = here.open(uuid4(), owner="me")
+    writer = here.open(run, owner="me")
+    reading = there.read(run)
+    for each in (unread, writer):
+        each.write("one ")
+        await until_stored(here, each.run, 1)
+    assert await anext(reading) == Delta(1, "one ")
+    for seq, text in ((2, "two "), (3, "three ")):
+        unread.write(text)
+        writer.write(text)
+        if seq == 2:
+            # This append finds that it is read elsewhere.
+            here._written(writer, at_once=True)
+        assert await asyncio.wait_for(anext(reading), 10) == Delta(seq, text)
+    assert (await there.info(unread.run)).seq == 1
+    assert await here.close(unread)
+    assert (await there.info(unread.run)).seq == 3
 
 
 async def test_a_reader_who_waits_may_take_a_piece_where_it_is_written(processes, run):
@@ -210,7 +233,7 @@ async def test_fast_pieces_are_joined_and_slow_ones_are_not(processes, run):
         if not number % 100:
             await asyncio.sleep(0.01)
     writer.end("done")
-    assert writers._BURST < len(writer.feed.events) < 100
+    assert writers._BURST < writer.feed.last < 100
     assert (await collect(log, run))[0] == text
 
 
@@ -300,5 +323,5 @@ async def test_what_waits_to_be_joined_with_more_is_there_at_once_when_its_write
     for _ in range(40):
         writer.write("word ")
     writer.flush()
-    assert "".join(event.text for event in writer.feed.events) == "word " * 40
+    assert writer.feed.events.text() == "word " * 40
     assert await log.close(writer)
