@@ -4,13 +4,20 @@ On real servers, through the data agent's consumer: its frames, its audit events
 connection of its own as the analyst role. Each approval is followed by the floor: the same text on a connection that is
 open already, as nothing but that query. The two take turns; what is printed is the difference too, which is what the
 approval costs beyond the query itself.
+
+What analysts ask for is measured with the queries of the verified questions that ship with the project, one after the
+other; and then what the number of rows does to it, up to the most there may be.
 """
 
 import asyncio
+import itertools
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
+
+import uvloop
 
 from tests.servers import Servers, forget_settings
 
@@ -45,8 +52,8 @@ def main() -> None:
 
         django.setup()
         _prepare()
-        for name, sql in _SQL.items():
-            asyncio.run(_measure(name, sql))
+        # The loop of the web server.
+        uvloop.run(_measure_all())
     finally:
         servers.stop()
 
@@ -62,7 +69,20 @@ def _prepare() -> None:
     analyst.user_permissions.add(Permission.objects.get(codename="use_data_agent"))
 
 
-async def _measure(name: str, sql: str) -> None:
+def _verified() -> list[str]:
+    from data_agent import guard
+    from data_agent.verified import shipped
+
+    return [guard.check(each.sql).sql for each in shipped()]
+
+
+async def _measure_all() -> None:
+    await _measure("verified questions", _verified())
+    for name, sql in _SQL.items():
+        await _measure(name, [sql])
+
+
+async def _measure(name: str, texts: Sequence[str]) -> None:
     import psycopg
     from channels.routing import URLRouter
     from channels.testing import WebsocketCommunicator
@@ -78,7 +98,7 @@ async def _measure(name: str, sql: str) -> None:
     approvals: list[float] = []
     queries: list[float] = []
     cpu = 0.0
-    for turn in range(_WARM_UP + _ROUNDS):
+    for turn, sql in zip(range(_WARM_UP + _ROUNDS), itertools.cycle(texts), strict=False):
         step = await _proposal(sql)
         await _show(socket, step)
         used, started = time.process_time(), time.perf_counter()

@@ -36,6 +36,7 @@ _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "bool"})
 _KEY = re.compile(r"(^|_)id$", re.IGNORECASE)
 _YEAR = re.compile(r"(^|_)(year|month|quarter|week|day|hour)$", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_USUAL_MOMENT = re.compile(r"[12]\d{3}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?(\+00)?)?")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
 _STYLE = Style(
@@ -112,16 +113,16 @@ def _lines(
     if len(times) != 1:
         return None
     (x,) = times
-    moments = [row[x] for row in rows]
-    if None in moments or any(_moment(str(value)) is None for value in moments):
+    moments = {row[x] for row in rows}
+    if not all(value is not None and _is_moment(value) for value in moments):
         return None
-    if len(set(moments)) == len(rows) and not texts:
+    if len(moments) == len(rows) and not texts:
         ys = _of_one_size(rows, numbers)[:MAX_LINES]
         label = gettext("%(what)s by %(place)s, as a line") % {"what": _and(columns, ys), "place": columns[x].name}
         return Suggestion("line", label, x, tuple(ys))
     if len(texts) == 1 and len({(row[x], row[texts[0]]) for row in rows}) == len(rows):
         by = texts[0]
-        if len({row[by] for row in rows}) <= MAX_LINES and len(set(moments)) > 1:
+        if len({row[by] for row in rows}) <= MAX_LINES and len(moments) > 1:
             names = {"what": columns[numbers[0]].name, "place": columns[x].name, "each": columns[by].name}
             label = gettext("%(what)s by %(place)s, a line for each %(each)s") % names
             return Suggestion("line", label, x, (numbers[0],), by)
@@ -252,6 +253,11 @@ def _names_something(column: ResultColumn) -> bool:
 
 def _is_time(column: ResultColumn) -> bool:
     return column.type in _TIMES or (column.numeric and _YEAR.search(column.name) is not None)
+
+
+def _is_moment(text: str) -> bool:
+    # As PostgreSQL writes most of them: a result may have a thousand, and its person waits.
+    return _USUAL_MOMENT.fullmatch(text) is not None or _moment(text) is not None
 
 
 def _moment(text: str) -> datetime | None:

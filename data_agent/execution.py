@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import psycopg
 
@@ -30,6 +30,8 @@ _BEGIN_SECONDS = 10
 # for each percent of their product, a sensible question a few ten thousand.
 MAX_COST = 5_000_000
 
+Row: TypeAlias = tuple[str | None, ...]
+
 _NUMERIC = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "oid"})
 
 
@@ -47,7 +49,7 @@ class Result:
     """What a query gave. Cells are texts as PostgreSQL writes them, None for NULL."""
 
     columns: tuple[ResultColumn, ...]
-    rows: tuple[tuple[str | None, ...], ...]
+    rows: tuple[Row, ...]
     # Whether rows or parts of cells were left out because of the caps.
     cut: bool
     bytes: int
@@ -75,21 +77,20 @@ async def run(sql: str, *, personal: bool = False, ahead: Ahead | None = None) -
         raise QueryFailed(joined(*verdict.reasons) or say("The query has no sufficient LIMIT, so it was not run."))
     started = time.monotonic()
     async with _transaction(STATEMENT_SECONDS, personal, ahead) as cursor:
-        rows: list[tuple[str | None, ...]] = []
+        rows: list[Row] = []
         size = 0
         cut = False
         # An asynchronous generator: closing it early makes psycopg cancel the query.
         stream = cast(AsyncGenerator[Any], cursor.stream(sql))
         async with aclosing(stream):
             async for row in stream:
-                cells = [_cell(cell) for cell in row]
-                # What stands between the cells counts too: a row of a thousand empty ones is not nothing.
-                size += len(cells) + sum(len(text.encode()) for text, _ in cells if text is not None)
+                kept, width, shortened = _fitting(row)
+                size += width
                 if len(rows) == policy.MAX_ROWS or size > MAX_RESULT_BYTES:
                     cut = True
                     break
-                cut = cut or any(shortened for _, shortened in cells)
-                rows.append(tuple(text for text, _ in cells))
+                cut = cut or shortened
+                rows.append(kept)
             if not rows:
                 # psycopg's stream tells no columns where there is no row. With LIMIT 0 PostgreSQL runs nothing.
                 await cursor.execute(f"SELECT * FROM ({verdict.sql}) AS heads LIMIT 0", prepare=True)
@@ -172,9 +173,23 @@ def _explain(error: psycopg.Error, seconds: int) -> str:
     return joined(f"PostgreSQL: {error.diag.message_primary.rstrip('.')}.", error.diag.message_hint or "")
 
 
+def _fitting(row: Row) -> tuple[Row, int, bool]:
+    """Return a row with cells of their allowed width, its bytes, and whether a cell was shortened.
+
+    What stands between the cells counts too: a row of a thousand empty ones is not nothing.
+    """
+    text = "".join([cell for cell in row if cell is not None])
+    # A character has four bytes at most. Mostly the row as a whole has room in one cell, and none need be looked at.
+    if len(text) <= MAX_CELL_BYTES // 4:
+        return row, len(row) + len(text.encode()), False
+    cells = [_cell(cell) for cell in row]
+    width = len(cells) + sum(len(text.encode()) for text, _ in cells if text is not None)
+    return tuple(text for text, _ in cells), width, any(shortened for _, shortened in cells)
+
+
 def _cell(value: str | None) -> tuple[str | None, bool]:
     """Return a cell at its allowed width, and whether it was shortened."""
-    if value is None or len(value) <= MAX_CELL_BYTES // 4:
+    if value is None:
         return value, False
     data = value.encode()
     if len(data) <= MAX_CELL_BYTES:

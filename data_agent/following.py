@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 Changed = Callable[[uuid.UUID], Awaitable[None]]
 
+# Seconds before others are told of a change: what follows it at once is told with it, and the person who made it does
+# not wait for that.
+_TELL_AFTER = 0.03
 # Seconds that Redis may take to hear of a change, and between two attempts to listen.
 _TELL_SECONDS = 2.0
 _AGAIN = 2.0
@@ -63,6 +66,7 @@ class Following:
 
     async def _tell(self) -> None:
         while self._untold:
+            await asyncio.sleep(_TELL_AFTER)
             session = self._untold.pop()
             try:
                 async with asyncio.timeout(_TELL_SECONDS):

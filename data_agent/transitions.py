@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
+from django.db.models import JSONField
 from django.utils import timezone
+from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from config import database
 from config.database import Execute
@@ -58,7 +61,11 @@ async def approve(person: Person, step_id: uuid.UUID, sha256: str, policy: str) 
 async def keep_result(person: Person, step: Step, result: Mapping[str, Any]) -> bool:
     """Keep the result of an approved step, by the names of its fields; return whether it was still approved."""
     values = {
-        field.name: field.get_db_prep_save(result[field.name], connection) for field in _FIELDS if field.name in _RESULT
+        field.name: Jsonb(result[field.name], dumps=to_json)
+        if isinstance(field, JSONField)
+        else field.get_db_prep_save(result[field.name], connection)
+        for field in _FIELDS
+        if field.name in _RESULT
     }
 
     async def transition(execute: Execute) -> bool:
