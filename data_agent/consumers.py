@@ -156,11 +156,14 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
 
     async def _open(self, frame: Open) -> None:
         session, found = await history.history(self.person, frame.session)
-        await self._send(protocol.ready(session, found, self.person))
-        if session is not None:
+        # Before it is shown: what the page followed until now may not be shown after it.
+        if session is None:
+            self._following.leave()
+        else:
             self._following.follow(session.pk)
-            if session.owner_id == self.person.id:
-                self._expect_approval(found)
+        await self._send(protocol.ready(session, found, self.person))
+        if session is not None and session.owner_id == self.person.id:
+            self._expect_approval(found)
 
     async def _show_again(self, session_id: uuid.UUID) -> None:
         """Show a conversation that another page changed; one that may no longer be read is said not to be there."""
@@ -168,9 +171,9 @@ class DataAgentConsumer(AsyncWebsocketConsumer):
         async def show() -> None:
             try:
                 await self._open(Open(type="open", session=session_id))
-            except NotFound:
+            except NotFound as error:
+                await self._complain(error.code, error.sentence)
                 self._following.leave()
-                raise
 
         await self._guarded(show)
 

@@ -47,12 +47,13 @@ class Following:
     def follow(self, session: uuid.UUID) -> None:
         """Hear of this conversation from now on, and of no other."""
         if session != self._session:
-            self._background.cancel(self._listening)
+            self.leave()
             self._session, self._listening = session, uuid.uuid4().hex
             self._background.keep_up(self._listening, partial(self._listen, self._listening, session))
 
     def leave(self) -> None:
-        """Hear of nothing any more; also from within `changed`."""
+        """Hear of nothing any more. Called from within `changed`, it cancels that where it next waits."""
+        self._background.cancel(self._listening)
         self._session, self._listening = None, ""
 
     def tell(self, session: uuid.UUID) -> None:
@@ -85,7 +86,8 @@ class Following:
                         await self._changed(session)
                     while name == self._listening:
                         message = await receive()
-                        if message["by"] != self._page:
+                        # Redis' client may swallow a cancellation, and come with a message instead.
+                        if name == self._listening and message["by"] != self._page:
                             await self._changed(session)
             except _AWAY as error:
                 log.info("changes by other pages are not heard, Redis is away", error=type(error).__name__)

@@ -60,6 +60,25 @@ async def test_a_colleague_sees_it_live_until_it_is_taken_back(socket: Socket, s
     await reader.disconnect()
 
 
+async def test_who_left_a_conversation_is_not_brought_back_to_it(socket: Socket, stranger: User) -> None:
+    step = await ask(socket, COUNTRIES)
+    await socket.send_json_to({"type": "share", "session": step["session"], "person": stranger.username})
+    await receive(socket, "shared")
+    reader = socket_for(stranger)
+    await reader.connect()
+    await reader.send_json_to({"type": "open", "session": step["session"]})
+    await _shows(reader, "proposed")
+    await _heard(step["session"])
+    # Without a session it is one's own that is opened, and this reader has none.
+    await reader.send_json_to({"type": "open"})
+    while (await receive(reader, "ready"))["session"] is not None:
+        pass
+    await socket.send_json_to({"type": "skip", "step": step["id"]})
+    await next_step(socket, "skipped")
+    assert await reader.receive_nothing(timeout=0.5)
+    await reader.disconnect()
+
+
 async def test_without_redis_a_page_works_alone(socket: Socket, settings: Settings) -> None:
     settings.CHANNEL_LAYERS = {
         "default": {
