@@ -13,14 +13,13 @@ from django.db import InterfaceError, OperationalError
 
 from config.observability import correlation, counting
 from config.observability.counting import Counted
+from kafka_chat.pacing import Pace
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # Items of one go.
 MOST = 500
-# Seconds from the beginning of a go to the next one. Each costs as much as it does for dozens of items.
-_PACE = 0.005
 
 
 class Gathering(Generic[T, R]):
@@ -34,8 +33,7 @@ class Gathering(Generic[T, R]):
         self._work = work
         self._waiting: deque[tuple[T, asyncio.Future[tuple[R, Counted]]]] = deque()
         self._going: asyncio.Task[None] | None = None
-        # When the last go began, in the loop's time.
-        self._begun_at = float("-inf")
+        self._pace = Pace()
 
     async def ask(self, item: T) -> R:
         """Return the result of an item; raises what the work on it raised."""
@@ -54,13 +52,12 @@ class Gathering(Generic[T, R]):
 
     async def _go(self) -> None:
         correlation.forget()
-        now = asyncio.get_running_loop().time
         try:
             while self._waiting:
-                await asyncio.sleep(self._begun_at + _PACE - now())
-                self._begun_at = now()
+                await self._pace.wait()
                 # Who has left in the meantime wants nothing any more.
                 asked = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+                self._pace.begin(len(asked), asyncio.get_running_loop().time())
                 await self._settle([each for each in asked if not each[1].done()])
         finally:
             self._going = None

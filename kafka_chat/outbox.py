@@ -28,6 +28,7 @@ from kafka_chat import clients, listening, topics
 from kafka_chat.clients import DeliveryFailed, Publisher
 from kafka_chat.messages import Envelope
 from kafka_chat.models import OutboxEntry
+from kafka_chat.pacing import Pace
 from llm.timelines import marks
 
 log = structlog.get_logger(__name__)
@@ -114,6 +115,7 @@ class Relay:
     def __init__(self, publisher: Publisher, stopping: asyncio.Event) -> None:
         self._publisher = publisher
         self._stopping = stopping
+        self._pace = Pace()
 
     async def run(self) -> None:
         """Send until stopping is set; outlives outages of PostgreSQL and of the broker."""
@@ -141,9 +143,11 @@ class Relay:
 
     async def _send_batch(self, database: psycopg.AsyncConnection[Any]) -> bool:
         """Send one batch; returns whether there may be more. Raises DeliveryFailed after marking what was sent."""
+        await self._pace.wait()
         async with database.transaction(), database.cursor(row_factory=class_row(_Entry)) as cursor:
             await cursor.execute(_CLAIM, [BATCH])
             entries = sorted(await cursor.fetchall(), key=lambda entry: entry.id)
+            self._pace.begin(len(entries), asyncio.get_running_loop().time())
             # Started in the order of ids, which keeps the order of each key.
             results = await asyncio.gather(
                 *(self._send(entry) for entry in entries),
