@@ -158,10 +158,7 @@ class Conversation:
 
     def _learn(self, known: Memory | None) -> None:
         if known is not None:
-            # The same turns stay the objects that they are, whose tokens were counted.
-            here = {turn: turn for turn in self._memory.turns}
-            turns = tuple(here.get(turn, turn) for turn in known.turns)
-            self._memory = Memory(known.notes, turns).with_turns(self._unsaved)
+            self._memory = known.with_turns(self._unsaved)
 
 
 class _Local:

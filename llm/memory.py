@@ -7,7 +7,7 @@ and question. README.md explains the shares.
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from llm import tokens
@@ -45,6 +45,8 @@ class Turn:
     id: str
     question: str
     answer: str
+    # What it takes of a budget, where that was counted before.
+    counted: int | None = field(default=None, compare=False)
 
     @property
     def messages(self) -> tuple[Message, Message]:
@@ -54,7 +56,7 @@ class Turn:
     @cached_property
     def tokens(self) -> int:
         """What the turn takes of a budget."""
-        return tokens.estimate_prompt(self.messages)
+        return tokens.estimate_prompt(self.messages) if self.counted is None else self.counted
 
     def within(self, budget: int) -> "Turn":
         """Return the turn as it is remembered: of very long texts the beginning and the end."""

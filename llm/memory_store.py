@@ -137,7 +137,9 @@ def new_token() -> str:
 
 
 def _encode(turns: Iterable[Turn]) -> list[str]:
-    pairs = ((_TURN + turn.id, json.dumps([turn.question, turn.answer], ensure_ascii=False)) for turn in turns)
+    # With its tokens: who reads a long conversation need not count them for every question.
+    contents = ((turn.id, [turn.question, turn.answer, turn.tokens]) for turn in turns)
+    pairs = ((_TURN + turn_id, json.dumps(content, ensure_ascii=False)) for turn_id, content in contents)
     return [part for pair in pairs for part in pair]
 
 

@@ -61,10 +61,10 @@ async def test_what_redis_has_is_read_in_one_round_trip(name: str, monkeypatch: 
     assert len(scripts) == 2
 
 
-async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_turn_takes_of_the_budget_is_counted_once_for_all_processes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await add_all(await opened(name), a_turn(1), a_turn(2))
-    conversation = await opened(name)
-    assert "question 1" in reminders(conversation)
     counted: list[str] = []
     estimate = tokens.estimate
 
@@ -73,9 +73,17 @@ async def test_what_a_turn_takes_of_the_budget_is_counted_once(name: str, monkey
         return estimate(text)
 
     monkeypatch.setattr(tokens, "estimate", noting)
-    await conversation.refresh()
+    conversation = await opened(name)
     assert "question 1" in reminders(conversation)
     assert not [text for text in counted if text.startswith(("question", "answer"))]
+    assert conversation.memory.turns[0].tokens == a_turn(1).tokens
+
+
+async def test_turns_that_were_kept_without_their_tokens_are_read(name: str) -> None:
+    await add_all(await opened(name), a_turn(1))
+    await redis.client().hset(f"llm:memory:{{{name}}}", "turn:0002", '["question 2", "answer 2"]')
+    turns = (await opened(name)).memory.turns
+    assert turns[1].tokens == Turn("0002", "question 2", "answer 2").tokens > 0
 
 
 async def test_what_has_expired_is_loaded_from_rows_and_comes_back_with_the_next_turn(name: str) -> None:
