@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -117,16 +117,27 @@ class Chain:
             begin_by = now() + (first_by - now()) / (len(self.providers) - position)
             restart = broken is not None
             failure: _Failed | None = None
-            # Here, because a generator of its own would be one more for each piece to go through.
+            # All here, because a generator of its own would be one more for each piece to go through.
             for _ in range(_TRIES):
                 if failure is not None and not await _may_ask_again(provider, failure, begin_by):
                     break
                 try:
-                    async with aclosing(self._ask(provider, request, begin_by, answer_by, position > 0)) as chunks:
-                        async for chunk in chunks:
+                    async with self._asking(provider, request, begin_by, position > 0) as (call, chunks, deadline):
+                        while True:
+                            try:
+                                chunk = await deadline.wait_for(anext(chunks))
+                            except StopAsyncIteration:
+                                return
+                            if first := call.note(chunk):
+                                deadline.move(answer_by)
+                            chunk = _presentable(chunk, provider, position > 0)
                             yield chunk._replace(restart=True) if restart else chunk
                             restart = False
-                    return
+                            if first:
+                                # Not before the visitor has it.
+                                await self._breaker.succeeded(provider.name)
+                            if deadline.passed:
+                                raise TimeoutError
                 except _Failed as failed:
                     failure = failed
             assert failure is not None
@@ -148,25 +159,22 @@ class Chain:
         for provider in self.providers:
             await provider.aclose()
 
-    async def _ask(
-        self, provider: Provider, request: Request, begin_by: float, answer_by: float, fallback: bool
-    ) -> AsyncGenerator[Chunk]:
-        """Ask a provider once, within the deadlines (in the loop's time), and tell the breaker and the ledger."""
+    @asynccontextmanager
+    async def _asking(
+        self, provider: Provider, request: Request, begin_by: float, fallback: bool
+    ) -> AsyncGenerator[tuple["_Watch", AsyncGenerator[Chunk], Deadline]]:
+        """Ask a provider once, in the body, and tell the breaker and the ledger what came of it.
+
+        The deadline is in the loop's time, and that of the first piece. Raises _Failed where the provider fails or the
+        body raises TimeoutError.
+        """
         if not await self._breaker.admits(provider.name):
             raise _Failed(errors.CircuitOpen("not asked, it failed several times in a row", provider=provider.name))
         call = _Watch(self._purpose, provider, request, fallback)
         try:
             async with aclosing(provider.stream(request)) as chunks:
                 with Deadline(begin_by) as deadline:
-                    while (chunk := await deadline.wait_for(anext(chunks, None))) is not None:
-                        if first := call.note(chunk):
-                            deadline.move(answer_by)
-                        yield _presentable(chunk, provider, fallback)
-                        if first:
-                            # Not before the visitor has it.
-                            await self._breaker.succeeded(provider.name)
-                        if deadline.passed:
-                            raise TimeoutError
+                    yield call, chunks, deadline
             return
         except TimeoutError:
             awaited = "the first token" if call.first_token_seconds is None else "the answer"

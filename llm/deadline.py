@@ -9,14 +9,18 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """A moment of the event loop's clock up to which may be waited. A context manager: its timer ends with it.
+    """A moment of the event loop's clock up to which one task may wait. A context manager: its timer ends with it.
 
     Between two waits nothing is cancelled, so it may span a generator's `yield`, which `asyncio.timeout` must not.
     """
 
     def __init__(self, moment: float) -> None:
         self.passed = False
-        self._waiting: asyncio.Task[object] | None = None
+        self._waits = False
+        task = asyncio.current_task()
+        assert task is not None
+        # Known from the beginning: to look for it has its price, where that is done for each piece.
+        self._task, self._cancelling = task, task.cancelling()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(moment, self._pass)
 
@@ -35,22 +39,19 @@ class Deadline:
     async def wait_for(self, awaitable: Awaitable[T]) -> T:
         """Return what is awaited; raises TimeoutError where the moment passes meanwhile, as `asyncio.timeout` does.
 
-        Not to be called where it has `passed`, and by one task at a time.
+        Not to be called where it has `passed`, and by the task that made it alone.
         """
-        # Who is not told the loop looks for it, at a price that is high where this is done for each piece.
-        task = self._waiting = asyncio.current_task(self._loop)
-        assert task is not None
-        cancelling = task.cancelling()
+        self._waits = True
         try:
             return await awaitable
         except asyncio.CancelledError:
-            if self.passed and task.uncancel() <= cancelling:
+            if self.passed and self._task.uncancel() <= self._cancelling:
                 raise TimeoutError from None
             raise
         finally:
-            self._waiting = None
+            self._waits = False
 
     def _pass(self) -> None:
         self.passed = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._waits:
+            self._task.cancel()

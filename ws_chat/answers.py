@@ -2,16 +2,13 @@
 
 import time
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 from uuid_utils.compat import uuid7
 
-from llm import registry, tokens
-from llm.errors import LLMError
+from llm import tokens
 from llm.meter import Meter
 from llm.types import Chunk, Message, Request, Usage
 from ws_chat.models import Status
@@ -60,21 +57,18 @@ class Answer:
         """Whether it is decided how the run ended."""
         return self.total_ms > 0
 
-    async def stream(self) -> AsyncGenerator[Chunk]:
-        """Ask the model, and yield each piece as soon as it is there.
+    @property
+    def request(self) -> Request:
+        """What the model is asked."""
+        return Request(self._messages, max_tokens=settings.LLM_ANSWER_TOKENS, trace_id=self.trace_id)
 
-        A model's failure ends the answer and is no exception here: see `status` and `error` afterwards.
-        """
-        request = Request(self._messages, max_tokens=settings.LLM_ANSWER_TOKENS, trace_id=self.trace_id)
-        try:
-            async with aclosing(registry.chain("chat").stream(request)) as chunks:
-                async for chunk in chunks:
-                    self._note(chunk)
-                    if chunk.text or chunk.restart:
-                        yield chunk
-        except LLMError as error:
-            self.provider = self.provider or error.provider
-            self.fail(error.public)
+    def note(self, chunk: Chunk) -> None:
+        """Note what the model said next."""
+        if chunk.text and self.first_token_ms is None:
+            self.first_token_ms = self._elapsed_ms()
+        self.provider, self.model, self.fallback = chunk.provider, chunk.model, chunk.fallback
+        if chunk.finish is not None:
+            self.usage = chunk.usage
 
     def fail(self, sentence: str) -> None:
         """End with an error, in words for the visitor."""
@@ -108,13 +102,6 @@ class Answer:
             total_ms=self.total_ms,
             trace_id=self.trace_id,
         )
-
-    def _note(self, chunk: Chunk) -> None:
-        if chunk.text and self.first_token_ms is None:
-            self.first_token_ms = self._elapsed_ms()
-        self.provider, self.model, self.fallback = chunk.provider, chunk.model, chunk.fallback
-        if chunk.finish is not None:
-            self.usage = chunk.usage
 
     def _elapsed_ms(self) -> int:
         return round((time.perf_counter() - self._clock) * 1000)

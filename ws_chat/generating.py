@@ -13,6 +13,7 @@ from config.serving import draining
 from llm import budgets, metrics, registry, runs
 from llm.budgets import Asker
 from llm.conversations import Conversation
+from llm.errors import LLMError
 from llm.runs import RunFull
 from llm.timelines import marks
 from ws_chat import answers, conversation, protocol
@@ -48,16 +49,20 @@ class Generation:
     async def _write(self) -> None:
         answer = self.answer
         with tracing.span("answer", answer.trace_id), answer.meter.running():
-            async with aclosing(answer.stream()) as chunks:
-                try:
+            try:
+                async with aclosing(registry.chain("chat").stream(answer.request)) as chunks:
                     noted = False
                     async for chunk in chunks:
+                        answer.note(chunk)
                         self.writer.write(chunk.text, restart=chunk.restart)
                         if not noted:
                             noted = True
                             register().note(answer.record(""))
-                except RunFull:
-                    log.warning("an answer was cut at its greatest length", run=str(answer.run))
+            except RunFull:
+                log.warning("an answer was cut at its greatest length", run=str(answer.run))
+            except LLMError as error:
+                answer.provider = answer.provider or error.provider
+                answer.fail(error.public)
             answer.end(Status.DONE)
             tracing.say(answer.status.value, failed=answer.status is Status.ERROR)
 

@@ -12,9 +12,9 @@ from llm.runs.store import Batch
 # An answer's length, at most: what nobody can take fast enough lies in memory.
 MAX_CHARACTERS = 200_000
 
-# Events per second, above which pieces are joined; so many more may come at once.
-_RATE = 50.0
-_BURST = 10.0
+# Seconds between two events on average: pieces that come faster are joined. So many may come at once.
+_INTERVAL = 0.02
+_BURST = 10
 
 
 class RunFull(Exception):
@@ -25,7 +25,7 @@ class Writer:
     """Writes one run; made by `RunLog.open` and `RunLog.take_over`.
 
     `on_stop` is called once, when somebody stops the run or another attempt has replaced this one. From then on
-    pieces are dropped. `changed` is told of each new event, and whether the store is to have it at once.
+    pieces are dropped. `changed` is told that there is something new, and whether the store is to have it at once.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class Writer:
         self._characters = 0
         self._on_stop = on_stop
         self._changed = changed
+        # Whether the log knows that the store lacks something.
+        self._announced = False
+        # Pieces that wait to be joined with more, and the timer that ends that; either both or none.
         self._pending: list[str] = []
         self._emitting: asyncio.TimerHandle | None = None
+        # The moment, in the loop's time, from which on the next piece waits for no other.
+        self._free_at = float("-inf")
         self._loop = asyncio.get_running_loop()
-        self._credit = _BURST
-        self._credited_at = self._loop.time()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing more is to be written."""
-        return self.seen is not None or self.superseded or self.feed.end is not None
+        # Whether nothing more is to be written.
+        self.stopped = False
 
     @property
     def text(self) -> str:
@@ -88,8 +88,7 @@ class Writer:
         piece = text[: MAX_CHARACTERS - self._characters]
         if piece or restart:
             self._characters += len(piece)
-            self._pending.append(piece)
-            self._emit_soon()
+            self._add(piece)
         if len(piece) < len(text):
             raise RunFull
 
@@ -103,11 +102,11 @@ class Writer:
         if (end := self.feed.end) is not None:
             return end
         if not self.stopped:
-            if self._restart and not self._pending:
-                # What an earlier attempt wrote is void also where this one had nothing to say.
-                self._pending.append("")
             self._emit()
-        self._cancel_pending()
+            if self._restart:
+                # What an earlier attempt wrote is void also where this one had nothing to say.
+                self._append("", self._loop.time())
+            self.stopped = True
         last = self._seq if self.seen is None else min(self.seen, self._seq)
         end = End(self._seq + 1, outcome, last, data or {})
         self.feed.append(end)
@@ -117,6 +116,7 @@ class Writer:
     def stop(self, seen: int) -> None:
         """Stop at a visitor's wish."""
         if not self.stopped:
+            self.stopped = True
             self._cancel_pending()
             self.seen = seen
             self._on_stop()
@@ -126,13 +126,14 @@ class Writer:
         if not self.superseded:
             was_stopped = self.stopped
             self._cancel_pending()
-            self.superseded = True
+            self.superseded = self.stopped = True
             self.settled.set()
             if not was_stopped:
                 self._on_stop()
 
     def batch(self, process: str) -> Batch | None:
         """Return what the store does not have yet, None where that is nothing."""
+        self._announced = False
         entries = self.feed.events.entries(self._appended)
         if self.superseded or (self._registered and not entries):
             return None
@@ -165,29 +166,33 @@ class Writer:
         stored = self._registered and self._appended == self.feed.last
         return self.superseded or (stored and not self._pending)
 
-    def _emit_soon(self) -> None:
-        """Emit now, or, where pieces come faster than anybody reads, a little later with what comes until then."""
+    def _add(self, piece: str) -> None:
+        """Emit a piece now, or, where they come faster than anybody reads, with what comes until a little later."""
         if self._emitting is not None:
-            return
-        now = self._loop.time()
-        self._credit = min(_BURST, self._credit + (now - self._credited_at) * _RATE)
-        self._credited_at = now
-        if self._credit >= 1:
-            self._emit()
+            self._pending.append(piece)
+        elif (now := self._loop.time()) >= self._free_at:
+            self._append(piece, now)
         else:
-            self._emitting = self._loop.call_later((1 - self._credit) / _RATE, self._emit)
+            self._pending.append(piece)
+            self._emitting = self._loop.call_at(self._free_at, self._emit)
 
     def _emit(self) -> None:
-        text = "".join(self._pending)
-        pending = bool(self._pending)
-        self._cancel_pending()
-        if not pending:
-            return
-        self._credit = max(0.0, self._credit - 1)
+        """Emit what waits."""
+        if self._pending:
+            text = "".join(self._pending)
+            self._cancel_pending()
+            self._append(text, self._loop.time())
+
+    def _append(self, text: str, now: float) -> None:
+        self._free_at = max(self._free_at, now - (_BURST - 1) * _INTERVAL) + _INTERVAL
         self._seq += 1
         self.feed.append(Delta(self._seq, text, self._restart))
         self._restart = False
-        self._changed(self, self._seq == self._base + 1)
+        # What it knows already it need not be told for each piece.
+        first = self._seq == self._base + 1
+        if first or not self._announced:
+            self._announced = True
+            self._changed(self, first)
 
     def _cancel_pending(self) -> None:
         if self._emitting is not None:

@@ -250,7 +250,7 @@ async def test_what_is_joined_does_not_wait_for_the_next_piece(processes, run):
 
 
 async def test_a_slow_reader_costs_no_memory_and_gets_everything_at_once(processes, run, monkeypatch):
-    monkeypatch.setattr(writers, "_RATE", 1e9)
+    monkeypatch.setattr(writers, "_INTERVAL", 0)
     log = await processes()
     writer = log.open(run, owner="me")
     writer.write("0 ")
