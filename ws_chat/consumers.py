@@ -49,6 +49,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         # The run that the greeting named, and the runs that we heard of before it.
         self._named: UUID | None = None
         self._untold: list[UUID] | None = []
+        # The run that is being resumed, and whether we heard of it meanwhile.
+        self._resuming: UUID | None = None
+        self._heard_meanwhile = False
         # The conversation consists of the turns above it.
         self._after: UUID | None = None
         self._watch: Watch | None = None
@@ -134,7 +137,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if asked is None and self._untold is not None:
             # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
             self._untold.append(run)
-        elif run not in self._shown and run != self._named:
+        elif run == self._resuming:
+            self._heard_meanwhile = True
+        elif run not in self._shown and (self._named is None or run > self._named):
+            # Ids are in the order of time: what came before the run of the greeting is the page's history.
             self._follow(run, retrieval.show(self._visitor, run, known=asked, send=self._send_at_once))
 
     def begin_anew(self, after: UUID) -> None:
@@ -185,7 +191,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
         shown = sum(not each.done() for each in self._shown.values())
         if self._resumed > protocol.MAX_RESUMED or shown >= protocol.MAX_SHOWN:
             raise protocol.Refused.too_often(run)
-        self._follow(run, await retrieval.resume(self._visitor, run, after, self._send_at_once))
+        # Who hears of it meanwhile does not show it from its beginning, of which the page has a part.
+        self._resuming, self._heard_meanwhile = run, False
+        try:
+            frames = await retrieval.resume(self._visitor, run, after, self._send_at_once)
+        except protocol.Refused:
+            if not self._heard_meanwhile:
+                raise
+            # It has begun just now: the run log does not have it yet.
+            frames = retrieval.show(self._visitor, run, after, send=self._send_at_once)
+        finally:
+            self._resuming = None
+        self._follow(run, frames)
 
     async def _stop(self, run: UUID, seen: int) -> None:
         await retrieval.info(self._visitor, run)

@@ -11,17 +11,19 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 from pytest_django import Settings
+from uuid_utils.compat import uuid7
 
 from config import redis
 from config.serving import at_once
 from llm import registry, runs, shared_state
 from llm.providers.openai_compatible import OpenAICompatible
+from llm.runs.store import RunInfo
 from tests.llm.attentive import Model
 from tests.llm.servers.openai import OpenAIServer
 from tests.llm.servers.relay import Relay
 from tests.llm.servers.wire import Scene
 from tests.ws_chat.conftest import Socket, rows
-from ws_chat import audit, protocol, sweeping
+from ws_chat import audit, protocol, retrieval, sweeping
 from ws_chat.generating import generations
 from ws_chat.models import ChatMessage, Status
 from ws_chat.records import Record
@@ -91,6 +93,49 @@ async def test_wherever_it_is_cut_a_page_has_a_prefix_and_in_the_end_the_whole(
         await socket.send_json_to({"type": "resume", "run": run, "after": cursor})
     assert end is not None
     assert (text, end["text"], end["seq"], end["outcome"]) == (WORDS, WORDS, cursor, "done")
+
+
+async def test_a_page_that_comes_back_is_not_shown_what_came_before_the_run_that_its_greeting_names(
+    visitor: uuid.UUID, model: Model
+) -> None:
+    first = await Socket(visitor).opened()
+    runs_before = []
+    for _ in range(2):
+        runs_before.append(await first.ask("Hello"))
+        await first.until_end()
+    await first.disconnect()
+    second = await Socket(visitor).opened()
+    assert second.latest == runs_before[1]
+    # As what was read before the last question was registered says it late.
+    tabs().show(visitor, uuid.UUID(runs_before[0]))
+    assert await second.receive_nothing(timeout=0.2)
+    await second.disconnect()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_page_that_hears_of_a_run_while_it_resumes_it_is_not_shown_it_twice(
+    visitor: uuid.UUID, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    socket = await Socket(visitor).opened()
+    # Another process has begun it just now, which we are told while the page asks for the rest.
+    run = uuid7()
+    writer = runs.log().open(run, owner=str(visitor))
+    writer.write("one ")
+    info = retrieval.info
+
+    async def told_meanwhile(visitor: uuid.UUID, run: uuid.UUID) -> RunInfo:
+        tabs().show(visitor, run)
+        return await info(visitor, run if known else uuid.uuid4())
+
+    monkeypatch.setattr(retrieval, "info", told_meanwhile)
+    await socket.send_json_to({"type": "resume", "run": str(run), "after": 1})
+    await socket.receive_nothing(timeout=0.1)
+    writer.write("two")
+    writer.end("done")
+    deltas, end = await socket.until_end()
+    assert [(delta["seq"], delta["text"]) for delta in deltas] == [(2, "two")]
+    assert end["text"] == "one two"
+    await socket.disconnect()
 
 
 @pytest.mark.parametrize("kind", ["resume", "stop"])
