@@ -45,7 +45,7 @@ bench-agent: $(VENV)/.dev ## measure the data agent: score and speed of the guar
 	@$(BIN)/python -m benchmarks.guard
 	@$(BIN)/python -m benchmarks.agent_approval
 
-bench-kafka: $(VENV)/.dev ## measure the Kafka chat; make bench-kafka ARGS="--quick --kafka apache"
+bench-kafka: $(VENV)/.dev $(if $(findstring apache,$(ARGS)),$(KAFKA)/.fetched) ## measure the Kafka chat; make bench-kafka ARGS="--quick --kafka apache"
 	@exec $(BIN)/python -m benchmarks.kafka $(ARGS)
 
 bench-ws: $(VENV)/.dev ## measure the WebSocket chat beside bare servers; make bench-ws ARGS=--quick
