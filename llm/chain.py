@@ -123,11 +123,7 @@ class Chain:
                     break
                 try:
                     async with self._asking(provider, request, begin_by, position > 0) as (call, chunks, deadline):
-                        while True:
-                            try:
-                                chunk = await deadline.wait_for(anext(chunks))
-                            except StopAsyncIteration:
-                                return
+                        while (chunk := await deadline.wait_for(anext(chunks, None))) is not None:
                             if first := call.note(chunk):
                                 deadline.move(answer_by)
                             chunk = _presentable(chunk, provider, position > 0)
@@ -138,6 +134,7 @@ class Chain:
                                 await self._breaker.succeeded(provider.name)
                             if deadline.passed:
                                 raise TimeoutError
+                    return
                 except _Failed as failed:
                     failure = failed
             assert failure is not None

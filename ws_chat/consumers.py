@@ -134,14 +134,19 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     def show(self, run: UUID, asked: Asked | None) -> None:
         """Show a run from its beginning, unless the page knows it."""
-        if asked is None and self._untold is not None:
+        if run in self._shown:
+            return
+        if asked is not None:
+            # It has begun here and now.
+            self._follow(run, retrieval.show(self._visitor, run, known=asked, send=self._send_at_once))
+        elif self._untold is not None:
             # It may be the one that the greeting names, which is the page's to resume: it may have a part of it.
             self._untold.append(run)
         elif run == self._resuming:
             self._heard_meanwhile = True
-        elif run not in self._shown and (self._named is None or run > self._named):
+        elif self._named is None or run > self._named:
             # Ids are in the order of time: what came before the run of the greeting is the page's history.
-            self._follow(run, retrieval.show(self._visitor, run, known=asked, send=self._send_at_once))
+            self._follow(run, retrieval.show(self._visitor, run, send=self._send_at_once))
 
     def begin_anew(self, after: UUID) -> None:
         """Tell the page that the conversation begins after a turn, unless it knows."""

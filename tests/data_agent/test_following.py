@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -43,14 +44,7 @@ async def test_what_one_tab_does_another_shows(socket: Socket, other: Socket) ->
 
 
 async def test_a_colleague_sees_it_live_until_it_is_taken_back(socket: Socket, stranger: User) -> None:
-    step = await ask(socket, COUNTRIES)
-    await socket.send_json_to({"type": "share", "session": step["session"], "person": stranger.username})
-    await receive(socket, "shared")
-    reader = socket_for(stranger)
-    await reader.connect()
-    await reader.send_json_to({"type": "open", "session": step["session"]})
-    await _shows(reader, "proposed")
-    await _heard(step["session"])
+    step, reader = await _shared(socket, stranger)
     await socket.send_json_to({"type": "skip", "step": step["id"]})
     await _shows(reader, "skipped")
     await socket.send_json_to({"type": "unshare", "session": step["session"], "person": stranger.username})
@@ -61,14 +55,7 @@ async def test_a_colleague_sees_it_live_until_it_is_taken_back(socket: Socket, s
 
 
 async def test_who_left_a_conversation_is_not_brought_back_to_it(socket: Socket, stranger: User) -> None:
-    step = await ask(socket, COUNTRIES)
-    await socket.send_json_to({"type": "share", "session": step["session"], "person": stranger.username})
-    await receive(socket, "shared")
-    reader = socket_for(stranger)
-    await reader.connect()
-    await reader.send_json_to({"type": "open", "session": step["session"]})
-    await _shows(reader, "proposed")
-    await _heard(step["session"])
+    step, reader = await _shared(socket, stranger)
     # Without a session it is one's own that is opened, and this reader has none.
     await reader.send_json_to({"type": "open"})
     while (await receive(reader, "ready"))["session"] is not None:
@@ -89,6 +76,19 @@ async def test_without_redis_a_page_works_alone(socket: Socket, settings: Settin
     step = await ask(socket, COUNTRIES)
     await approve(socket, step)
     await next_step(socket, "answered")
+
+
+async def _shared(socket: Socket, stranger: User) -> tuple[dict[str, Any], Socket]:
+    """Ask, and share that; returns the step, and the page of who reads along."""
+    step = await ask(socket, COUNTRIES)
+    await socket.send_json_to({"type": "share", "session": step["session"], "person": stranger.username})
+    await receive(socket, "shared")
+    reader = socket_for(stranger)
+    await reader.connect()
+    await reader.send_json_to({"type": "open", "session": step["session"]})
+    await _shows(reader, "proposed")
+    await _heard(step["session"])
+    return step, reader
 
 
 async def _heard(session: str) -> None:

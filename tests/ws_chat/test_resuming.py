@@ -26,7 +26,7 @@ from tests.ws_chat.conftest import Socket, rows
 from ws_chat import audit, protocol, retrieval, sweeping
 from ws_chat.generating import generations
 from ws_chat.models import ChatMessage, Status
-from ws_chat.records import Record
+from ws_chat.records import Asked, Record
 from ws_chat.register import register
 from ws_chat.tabs import tabs
 
@@ -107,8 +107,12 @@ async def test_a_page_that_comes_back_is_not_shown_what_came_before_the_run_that
     second = await Socket(visitor).opened()
     assert second.latest == runs_before[1]
     # As what was read before the last question was registered says it late.
-    tabs().show(visitor, uuid.UUID(runs_before[0]))
+    earlier = uuid.UUID(runs_before[0])
+    tabs().show(visitor, earlier)
     assert await second.receive_nothing(timeout=0.2)
+    # What begins here is shown, also where this machine's clock is behind that of the process before.
+    tabs().show(visitor, earlier, Asked(earlier, "Hello"))
+    assert (await second.receive_json_from())["type"] == "started"
     await second.disconnect()
 
 
@@ -129,7 +133,7 @@ async def test_a_page_that_hears_of_a_run_while_it_resumes_it_is_not_shown_it_tw
 
     monkeypatch.setattr(retrieval, "info", told_meanwhile)
     await socket.send_json_to({"type": "resume", "run": str(run), "after": 1})
-    await socket.receive_nothing(timeout=0.1)
+    assert await socket.receive_nothing(timeout=0.1)
     writer.write("two")
     writer.end("done")
     deltas, end = await socket.until_end()
